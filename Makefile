@@ -1,0 +1,33 @@
+# make claims   judge every claim and print where the report is
+# make test     everything that guards the project: lint, types, tests/, the claims on the pinned epoch
+# make bench    how fast the seed-batched nets are
+# make certify  draw the 100 seeds of every statistical certificate anew (after a claim module changed)
+
+PYTHON ?= python3
+READY := .venv/.ready
+
+.PHONY: claims test bench certify clean
+
+claims: $(READY)
+	.venv/bin/pytest claims -n auto
+
+test: $(READY)
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/ty check
+	.venv/bin/pytest tests -n auto
+	.venv/bin/pytest claims -n auto
+
+bench: $(READY)
+	.venv/bin/pytest bench
+
+certify: $(READY)
+	.venv/bin/pytest claims -n auto --certify 100 --report reports/reference
+
+$(READY): pyproject.toml constraints.txt
+	test -d .venv || $(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $(READY)
+
+clean:
+	rm -rf .venv
