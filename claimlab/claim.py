@@ -1,0 +1,139 @@
+"""What a claim module declares, and what its checks return.
+
+A module in `claims/` holds one `CLAIM` and a few tests. Each test hands a *check* to the `judge` fixture. There are
+three kinds of evidence, and a check has one shape for each:
+
+=============  ============================================  ==================================
+evidence       the check                                     returns
+=============  ============================================  ==================================
+`Exact`        `check(**world)`                              `Certificate(holds, **numbers)`
+`Property`     `check(world, **fixed)`, worlds by Hypothesis `Certificate(holds, **numbers)`
+`Statistical`  `trial(seeds, **world)`, a block of seeds     `Rows(win, **metrics)`, one row a seed
+=============  ============================================  ==================================
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+FINDINGS = {
+    "holds": "true as the deck says it",
+    "scoped": "true within a scope that the deck leaves out",
+    "false": "false as written; a corrected statement is tested beside it",
+    "contested": "the evidence points both ways, and both sides are tested",
+    "open": "measured, with no verdict on the claim itself",
+}
+
+
+@dataclass(frozen=True)
+class Exact:
+    """A certificate: rational arithmetic, integer counts, or float64 within a derived tolerance."""
+
+    kind = "exact"
+
+
+@dataclass(frozen=True)
+class Property:
+    """Hypothesis draws the worlds; one counterexample refutes. Its draws are not iid: no p-value comes from them."""
+
+    kind = "property"
+    examples: int = 100
+
+
+@dataclass(frozen=True)
+class Statistical:
+    """Independent seeds, one win or loss each, judged by a sequential probability ratio test (see `claimlab.judge`).
+
+    `holds` is the win rate the claim promises, `broken` the one it has when the effect is gone; `false_fail` bounds
+    the chance that a true claim goes red and `false_pass` the chance that a broken one stays green. All seeds of a
+    `block` train at once; the block is the claim's unit of work and is the same wherever it runs.
+    """
+
+    kind = "statistical"
+    holds: float = 0.95
+    broken: float = 0.50
+    false_fail: float = 1e-7
+    false_pass: float = 1e-3
+    max_seeds: int = 128
+    block: int = 16
+
+
+Evidence = Exact | Property | Statistical
+KINDS: dict[str, type[Exact] | type[Property] | type[Statistical]] = {
+    kind.kind: kind for kind in (Exact, Property, Statistical)
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One claim of the deck, and what was found of it.
+
+    `says` is the deck's claim in this project's words, `statement` is what exactly the tests assert, `reason` tells
+    in a sentence or two why the finding is what it is, `scope` names what the statement is limited to, and `source`
+    is the paper (with table or theorem) that the claim comes from. `covers` lists the catalogue's entries. Raise
+    `version` whenever a threshold or a world changes: results of two versions are not comparable.
+    """
+
+    id: str
+    covers: tuple[str, ...]
+    slide: str
+    version: int
+    finding: str
+    says: str
+    statement: str
+    reason: str
+    scope: str
+    source: str
+    evidence: Evidence
+
+    @property
+    def section(self) -> str:
+        """The part of the deck the claim belongs to: the folder its module lies in."""
+        return self.id.partition("/")[0]
+
+
+def problems(claim: object) -> Iterator[str]:
+    """What is wrong with a declaration, one clear sentence each."""
+    if not isinstance(claim, Claim):
+        yield f"CLAIM must be a claimlab.Claim, not {type(claim).__name__}."
+        return
+    if not re.fullmatch(r"[a-z0-9-]+/[a-z0-9-]+", str(claim.id)):
+        yield f"CLAIM.id {claim.id!r} must read section/name in lower case with dashes, like 'depth/tents-double'."
+    if str(claim.finding) not in FINDINGS:
+        yield f"CLAIM.finding {claim.finding!r} is unknown; choose one of {', '.join(FINDINGS)}."
+    if not isinstance(claim.covers, tuple) or not claim.covers or not all(isinstance(e, str) for e in claim.covers):
+        yield "CLAIM.covers must be a tuple of catalogue entries, like ('H15',)."
+    if not isinstance(claim.version, int) or claim.version < 1:
+        yield f"CLAIM.version {claim.version!r} must be a whole number from 1."
+    for field in ("slide", "says", "statement", "reason", "scope", "source"):
+        if not str(getattr(claim, field) or "").strip():
+            yield f"CLAIM.{field} is empty; the report has nothing to print there."
+    evidence = claim.evidence
+    if not isinstance(evidence, Exact | Property | Statistical):
+        yield "CLAIM.evidence must be Exact(), Property() or Statistical()."
+    elif isinstance(evidence, Statistical):
+        if not 0 < evidence.broken < evidence.holds < 1:
+            yield "Statistical evidence needs 0 < broken < holds < 1."
+        if not (0 < evidence.false_fail < 0.5 and 0 < evidence.false_pass < 0.5):
+            yield "Statistical evidence needs false_fail and false_pass between 0 and 0.5."
+        if not 1 <= evidence.block <= evidence.max_seeds:
+            yield "Statistical evidence needs a block of at least 1 and at most max_seeds seeds."
+    elif isinstance(evidence, Property) and evidence.examples < 1:
+        yield "Property evidence needs at least one example."
+
+
+class Certificate:
+    """The outcome of an exact check: whether the predicate holds, and the numbers that show it."""
+
+    def __init__(self, holds: bool, /, **numbers: Any) -> None:
+        self.holds = bool(holds)
+        self.numbers = numbers
+
+
+class Rows:
+    """The outcome of a trial on a block of S seeds: `win` (`[S]`, bool) and metrics (`[S]` or `[S, ...]`)."""
+
+    def __init__(self, *, win: Any, **metrics: Any) -> None:
+        self.win = win
+        self.metrics = metrics
