@@ -1,0 +1,56 @@
+"""Two interleaved half circles: the deck's picture of good and bad minima.
+
+Drawn as scikit-learn's `make_moons` does it: points evenly spaced in angle on both half circles, Gaussian noise on
+the coordinates, then standardised to mean 0 and variance 1 on the training points.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from claimlab.seeds import Seeds
+
+NOISE = 0.15
+
+
+@dataclass(frozen=True)
+class Moons:
+    """Training and test points `[S, N, 2]` with labels 0 and 1, int64 `[S, N]`."""
+
+    x: Tensor
+    y: Tensor
+    x_test: Tensor
+    y_test: Tensor
+
+
+def two_moons(seeds: Seeds, *, n: int = 30, n_test: int = 1000, noise: float = NOISE) -> Moons:
+    """Fresh moons for every seed; n and n_test are even."""
+    x, y = _draw(seeds, "moons.train", n, noise)
+    x_test, y_test = _draw(seeds, "moons.test", n_test, noise)
+    mean, std = x.mean(dim=1, keepdim=True), x.std(dim=1, keepdim=True, correction=0)
+    return Moons((x - mean) / std, y, (x_test - mean) / std, y_test)
+
+
+def _draw(seeds: Seeds, name: str, n: int, noise: float) -> tuple[Tensor, Tensor]:
+    angle = torch.linspace(0, torch.pi, n // 2, dtype=seeds.dtype, device=seeds.device)
+    outer = torch.stack([angle.cos(), angle.sin()], dim=1)
+    inner = torch.stack([1 - angle.cos(), 0.5 - angle.sin()], dim=1)
+    points = torch.cat([outer, inner]) + noise * seeds.normal(name, n, 2)
+    labels = torch.arange(2, device=seeds.device).repeat_interleave(n // 2).expand(len(seeds), n)
+    return points, labels
+
+
+@cache
+def deck_moons() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The very points of the deck's notebook: 30 to train and 1000 to test, from numpy's RandomState(1)."""
+    from sklearn.datasets import make_moons
+    from sklearn.preprocessing import StandardScaler
+
+    rng = np.random.RandomState(1)
+    x, y = make_moons(n_samples=30, noise=NOISE, random_state=rng)
+    x_test, y_test = make_moons(n_samples=1000, noise=NOISE, random_state=rng)
+    scale = StandardScaler().fit(x)
+    return scale.transform(x), y, scale.transform(x_test), y_test
