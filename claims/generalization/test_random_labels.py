@@ -1,0 +1,100 @@
+"""An over-parameterised net fits labels drawn at random.
+
+Slide: Deep Nets Generalize Better than They Should. Zhang et al. trained convolutional nets on CIFAR-10 whose labels
+had been replaced by noise, and reached zero training error with the recipe that generalises on the true labels. Here
+the images are real as well (handwritten digits), the net is small, and the recipe is plain minibatch SGD. What makes
+the result worth stating is that there was nothing to learn, so a win shows that too: the labels agree with the true
+ones no more often than chance, and so do the net's answers on images it has not seen.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+
+from claimlab import Claim, Rows, Statistical
+from claimlab.data.digits import CLASSES, digits
+from claimlab.measure.fit import accuracy, cross_entropy, interpolates
+from claimlab.nets import MLP
+from claimlab.seeds import Seeds
+from claimlab.train import train
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from claimlab.report.figures import Measured
+
+IMAGES, HELD_OUT = 512, 1000
+
+# Chance is 0.1, and a net that had learned the digits would be right nine times in ten. The answers of a memoriser
+# scatter around chance, because similar images share a label by luck; twice chance leaves room for that scatter only.
+AT_CHANCE = 2 / CLASSES
+
+CLAIM = Claim(
+    id="generalization/random-labels-are-memorised",
+    covers=("H15",),
+    slide="Deep Nets Generalize Better than They Should",
+    version=1,
+    finding="holds",
+    says="Deep networks reach zero training error even when the labels are random.",
+    statement=(
+        "A 64-128-128-10 ReLU net (26122 parameters, He init) trained by SGD (learning rate 0.05, momentum 0.9, "
+        "batches of 64) labels all of 512 digit images as told within 60 epochs, although the labels are uniform "
+        "noise: they agree with the true ones at most 20 % of the time, and so do the net's answers on 1000 held-out "
+        "images."
+    ),
+    reason=(
+        "Every seed memorises its 512 coin flips, mostly within twenty epochs. The net has fifty times more parameters "
+        "than images, and a net with two units a layer, trained the same way, cannot do it."
+    ),
+    scope="A small net and 512 real images of 8 x 8 pixels; float32. The paper's nets and CIFAR-10 are not rerun here.",
+    source="Zhang, Bengio, Hardt, Recht & Vinyals 2017, Understanding deep learning requires rethinking generalization",
+    evidence=Statistical(),
+)
+
+
+def trial(seeds: Seeds, width: int = 128) -> Rows:
+    """A seed draws the split of the images, the labels, the initialisation and the batch order."""
+    world = digits(seeds, n=IMAGES, n_test=HELD_OUT)
+    labels = seeds.integers("labels", IMAGES, high=CLASSES)
+    net = MLP((64, width, width, CLASSES))
+    fit = train(
+        seeds, net, net.init(seeds), world.x, labels,
+        loss=cross_entropy, optimizer=partial(torch.optim.SGD, lr=0.05, momentum=0.9),
+        epochs=60, batch=64, goal=interpolates,
+    )  # fmt: skip
+    train_accuracy = accuracy(net(fit.parameters, world.x), labels)
+    test_accuracy = accuracy(net(fit.parameters, world.x_test), world.y_test)
+    labels_true = (labels == world.y).double().mean(dim=1)
+    return Rows(
+        win=(train_accuracy == 1) & (test_accuracy <= AT_CHANCE) & (labels_true <= AT_CHANCE),
+        train_accuracy=train_accuracy,
+        test_accuracy=test_accuracy,
+        labels_true=labels_true,
+        epochs=fit.epochs,
+    )
+
+
+def test_claim(judge):
+    judge(trial).supports()
+
+
+def test_control_two_units_cannot(judge):
+    judge(trial, width=2).refutes()
+
+
+def figure(measured: Measured, ax: Axes) -> None:
+    """One dot a seed: accuracy on the labels it was told, and on the true labels of unseen images."""
+    arms = {"128 units": measured["claim"], "2 units (control)": measured["control_two_units_cannot"]}
+    for column, (name, rows) in enumerate(arms.items()):
+        seeds = len(rows["train_accuracy"])
+        spread = [0.3 * (place / max(seeds - 1, 1) - 0.5) for place in range(seeds)]
+        ax.plot([0 + 0.4 * column + x for x in spread], rows["train_accuracy"], "o", color=f"C{column}", label=name)
+        ax.plot([1 + 0.4 * column + x for x in spread], rows["test_accuracy"], "o", color=f"C{column}")
+    ax.axhline(1 / CLASSES, linestyle="--", linewidth=1, color="gray")
+    ax.annotate("chance", (1.65, 1 / CLASSES), va="bottom", ha="right")
+    ax.set_xticks([0.2, 1.2], ["training images,\nrandom labels", "held-out images,\ntrue labels"])
+    ax.set(ylabel="accuracy", ylim=(0, 1.05))
+    ax.legend()

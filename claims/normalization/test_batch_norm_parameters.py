@@ -1,0 +1,192 @@
+"""Batch norm adds two trainable numbers for every channel, whatever the size of the activation map.
+
+Slide: Batch Normalization. Its example has 64 channels and 128 new parameters. The number is right; the words beside
+it, twice the size of the activation, fit it only if the size of an activation means its number of channels. Layers of
+torch.nn are counted and run, and the bias of the convolution, which batch norm makes useless, is looked at as well.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from claimlab import Certificate, Claim, Property
+from claimlab.measure.count import elements
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from claimlab.report.figures import Measured
+
+CLAIM = Claim(
+    id="normalization/batch-norm-adds-two-numbers-a-channel",
+    covers=("F7",),
+    slide="Batch Normalization",
+    version=1,
+    finding="scoped",
+    says="Batch norm introduces twice as many parameters as the activation has numbers: 128 after a convolution with "
+    "64 channels.",
+    statement="After a convolution with C channels torch.nn.BatchNorm2d adds 2 C trainable numbers, all in use, "
+    "whatever the height and width. For C = 64 they are 128, and with the running statistics 256 are stored, besides "
+    "an integer step counter. In training mode the gradient of the convolution's bias is zero up to rounding.",
+    reason="Scale and shift are shared by all positions of a map, so the count is twice the channels. Twice the "
+    "numbers of the activation, 2 C H W, is the count of layer norm over C, H and W.",
+    scope="scale and shift switched on, as they are by default; float64. Keras documents the same four vectors a "
+    "layer, two of them trainable",
+    source="Ioffe and Szegedy 2015 (arXiv 1502.03167), section 3.2",
+    evidence=Property(examples=50),
+)
+
+
+@dataclass(frozen=True)
+class World:
+    """The shape of a convolution's output, and the seed of its inputs, weights and upstream gradient.
+
+    Three maps a batch are the least: of two numbers a channel batch norm makes -1 and 1, whatever they were.
+    """
+
+    channels: int
+    height: int
+    width: int
+    batch: int = 3
+    seed: int = 0
+
+
+Layer = Callable[[World], nn.Module]
+
+
+def batch_norm(world: World) -> nn.Module:
+    return nn.BatchNorm2d(world.channels, dtype=torch.float64)
+
+
+def batch_norm_in_evaluation(world: World) -> nn.Module:
+    return batch_norm(world).eval()
+
+
+def layer_norm(world: World) -> nn.Module:
+    return nn.LayerNorm([world.channels, world.height, world.width], dtype=torch.float64)
+
+
+def no_norm(world: World) -> nn.Module:
+    return nn.Identity()
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A convolution followed by a layer, forward and backward once: what lay between the two (z), the upstream gradient
+    (g, both `[batch, C, H, W]`), and the gradients of the convolution's weights and bias and of the layer's parameters.
+    """
+
+    z: Tensor
+    g: Tensor
+    weights: Tensor
+    bias: Tensor
+    layer: list[Tensor]
+
+
+def run(world: World, norm: nn.Module) -> Pass:
+    draws = torch.Generator().manual_seed(world.seed)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=draws, dtype=torch.float64)
+
+    convolution = nn.Conv2d(3, world.channels, kernel_size=3, padding=1, dtype=torch.float64)
+    with torch.no_grad():
+        for parameter in convolution.parameters():
+            parameter.copy_(normal(*parameter.shape))
+    z = convolution(normal(world.batch, 3, world.height, world.width))
+    g = normal(*z.shape)
+    weights, bias, *layer = torch.autograd.grad(norm(z), [*convolution.parameters(), *norm.parameters()], g)
+    return Pass(z.detach(), g, weights, bias, layer)
+
+
+def adds_two_numbers_a_channel(world: World, layer: Layer = batch_norm) -> Certificate:
+    """Whether the layer has 2 C trainable numbers, and each has a gradient."""
+    norm = layer(world)
+    trainable = elements(norm.parameters())
+    in_use = sum(int(gradient.count_nonzero()) for gradient in run(world, norm).layer)
+    return Certificate(trainable == in_use == 2 * world.channels, trainable=trainable, in_use=in_use)
+
+
+def stores_twice_as_many(channels: int, trainable: int, stored: int) -> Certificate:
+    """Whether batch norm has so many trainable numbers, stores so many real ones, and one integer."""
+    norm = batch_norm(World(channels, 28, 28))
+    counts = {
+        "trainable": elements(norm.parameters()),
+        "stored": elements(tensor for tensor in norm.state_dict().values() if tensor.is_floating_point()),
+        "integers": elements(tensor for tensor in norm.state_dict().values() if not tensor.is_floating_point()),
+    }
+    return Certificate(list(counts.values()) == [trainable, stored, 1], **counts)
+
+
+def bias_before_it_is_useless(world: World, layer: Layer = batch_norm) -> Certificate:
+    """Whether the gradient of the convolution's bias is zero up to rounding, and that of its weights is not.
+
+    For a channel let z be the m = batch H W outputs of the convolution, d^2 their variance plus eps, x the normalised
+    (z - mean z) / d, and g the upstream gradients. Batch norm (scale 1) passes (g - mean g - x mean(g x)) / d on to z,
+    and the gradient of the bias is the sum of that: zero, since g - mean g and x sum to zero. In float64, with
+    e = 2^-52 and r^2 = mean g^2, so that mean|g| and |mean(g x)| are at most r,
+      mean g is off by at most m e r and enters m times:                   m^2 e r
+      mean z is off by at most m e mean|z|, which x mean(g x) passes on:   m^2 e r mean|z| / d
+      m terms, of size 3 r on average, are summed:                         3 m^2 e r
+    and all is divided by d. Twice the sum of these covers the roundings inside the terms.
+    """
+    done = run(world, layer(world))
+    m = done.z.numel() // world.channels
+    d = (done.z.var(dim=(0, 2, 3), correction=0) + 1e-5).sqrt()
+    r = done.g.square().mean(dim=(0, 2, 3)).sqrt()
+    rounding = 8 * m**2 * 2**-52 * r * (1 + done.z.abs().mean(dim=(0, 2, 3)) / d) / d
+    weights = done.weights.abs().amax(dim=(1, 2, 3))
+    return Certificate(
+        bool((done.bias.abs() <= rounding).all() and (weights > 1e4 * rounding).all()),
+        bias_gradient=done.bias.abs().max(), rounding_allowed=rounding.max(), weight_gradient=weights.min(),
+    )  # fmt: skip
+
+
+def worlds() -> st.SearchStrategy[World]:
+    """Up to 8 channels of up to 6 x 6 positions."""
+    sides, seeds = st.integers(1, 6), st.integers(0, 999)
+    return st.builds(World, st.integers(1, 8), sides, sides, batch=st.integers(3, 5), seed=seeds)
+
+
+def test_claim(judge):
+    judge(adds_two_numbers_a_channel, given=worlds()).supports()
+
+
+@pytest.mark.exact
+def test_sixty_four_channels(judge):
+    """The slide's example."""
+    judge(stores_twice_as_many, channels=64, trainable=128, stored=256).supports()
+
+
+def test_control_two_numbers_a_position(judge):
+    """Layer norm over channels and positions has twice the numbers of the activation."""
+    judge(adds_two_numbers_a_channel, given=worlds(), layer=layer_norm).refutes()
+
+
+def test_bias_of_the_convolution(judge):
+    judge(bias_before_it_is_useless, given=worlds()).supports()
+
+
+def test_control_bias_without_batch_norm(judge):
+    judge(bias_before_it_is_useless, given=worlds(), layer=no_norm).refutes()
+
+
+def test_control_bias_in_evaluation_mode(judge):
+    """With stored statistics nothing is subtracted from the bias."""
+    judge(bias_before_it_is_useless, given=worlds(), layer=batch_norm_in_evaluation).refutes()
+
+
+def figure(measured: "Measured", ax: "Axes") -> None:
+    """Trainable numbers of both layers after 64 channels, counted, against the side of the map."""
+    sides = [1, 2, 4, 7, 14, 28, 56]
+    for layer, label in ((batch_norm, "batch norm"), (layer_norm, "layer norm over C, H, W")):
+        ax.plot(sides, [elements(layer(World(64, side, side)).parameters()) for side in sides], "o-", label=label)
+    ax.set(xscale="log", yscale="log", xlabel="height and width of the map", ylabel="trainable numbers, 64 channels")
+    ax.set_xticks(sides, [str(side) for side in sides])
+    ax.minorticks_off()
+    ax.legend()

@@ -1,0 +1,110 @@
+"""Wide nets reach zero training error.
+
+Slide: Non-convex Optimization. The training set is the deck's own toy: thirty points on two interleaved half moons,
+which no straight line separates (a win includes the proof by linear programming). There is no guarantee that gradient
+descent finds a perfect fit, and with two hidden units it never does; with 256 it does so seed after seed. Width buys
+this only where a perfect fit exists: the second control gives one point two labels.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy.optimize import linprog
+from torch import Tensor
+
+from claimlab import Claim, Rows, Statistical
+from claimlab.data.moons import two_moons
+from claimlab.measure.fit import accuracy, interpolates, logistic
+from claimlab.nets import MLP
+from claimlab.seeds import Seeds
+from claimlab.train import train
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from claimlab.report.figures import Measured
+
+STEPS = 1000
+
+CLAIM = Claim(
+    id="optimization/wide-nets-reach-zero-training-error",
+    covers=("D6",),
+    slide="Non-convex Optimization",
+    version=1,
+    finding="holds",
+    says="When the net is wide enough, training can often drive the training error to zero.",
+    statement=(
+        "A net with one hidden layer of 256 ReLU units (He init) classifies all of 30 two-moons points correctly "
+        "within 1000 steps of full-batch gradient descent (logistic loss, learning rate 0.3, momentum 0.9), although "
+        "no straight line separates them."
+    ),
+    reason=(
+        "Every seed gets there, half of them within about forty steps, while two hidden units never do under the same "
+        "training. Du et al. prove it for far wider nets; at this width it is a measurement, not a theorem."
+    ),
+    scope="Thirty consistent points in the plane, one hidden layer, float32. No width fits a point with two labels.",
+    source="Du, Zhai, Poczos & Singh 2019, Gradient descent provably optimizes over-parameterized neural networks",
+    evidence=Statistical(),
+)
+
+
+def trial(seeds: Seeds, width: int = 256, *, contradictory: bool = False) -> Rows:
+    """A seed draws the points and the initialisation; `contradictory` puts a point of each class in the same place."""
+    world = two_moons(seeds, n=30, n_test=2)
+    if contradictory:
+        world.x[:, -1] = world.x[:, 0]
+    net = MLP((2, width, 1))
+    fit = train(
+        seeds, net, net.init(seeds), world.x, world.y,
+        loss=logistic, optimizer=partial(torch.optim.SGD, lr=0.3, momentum=0.9),
+        epochs=STEPS, goal=interpolates, check_every=5,
+    )  # fmt: skip
+    train_error = 1 - accuracy(net(fit.parameters, world.x), world.y)
+    separable = linearly_separable(world.x, world.y)
+    return Rows(win=(train_error == 0) & ~separable, train_error=train_error, separable=separable, steps=fit.epochs)
+
+
+def linearly_separable(x: Tensor, y: Tensor) -> Tensor:
+    """Whether a line w.x + b has the classes on its two sides, bool `[S]`, for points `[S, N, 2]`, labels `[S, N]`.
+
+    Exactly then the linear program "signed margin at least 1 at every point" has a solution.
+    """
+    feasible = []
+    for points, labels in zip(x.double().cpu().numpy(), y.cpu().numpy(), strict=True):
+        signed = (2 * labels - 1)[:, None] * np.column_stack([points, np.ones(len(points))])
+        program = linprog(np.zeros(3), A_ub=-signed, b_ub=-np.ones(len(points)), bounds=(None, None))
+        feasible.append(program.status == 0)
+    return torch.tensor(feasible, device=x.device)
+
+
+def test_claim(judge):
+    judge(trial).supports()
+
+
+def test_control_two_units_cannot(judge):
+    judge(trial, width=2).refutes()
+
+
+def test_control_contradictory_labels(judge):
+    judge(trial, contradictory=True).refutes()
+
+
+def figure(measured: Measured, ax: Axes) -> None:
+    """The share of seeds at zero training error, step by step."""
+    arms = {
+        "256 units": "claim",
+        "2 units (control)": "control_two_units_cannot",
+        "256 units, one point with two labels (control)": "control_contradictory_labels",
+    }
+    for style, (name, test) in zip(("-", "--", ":"), arms.items(), strict=True):
+        steps, done = measured[test]["steps"], measured[test]["train_error"] == 0
+        reached = np.sort(steps[done])
+        share = np.arange(1, len(reached) + 1) / len(steps)
+        ends = [1, *reached, STEPS], [0, *share, share[-1] if len(share) else 0]
+        ax.step(*ends, style, where="post", label=name, linewidth=2)
+    ax.set(xscale="log", xlabel="steps of gradient descent", ylabel="share of seeds at zero error", ylim=(-0.04, 1.04))
+    ax.legend(loc="center left")

@@ -1,0 +1,156 @@
+"""Training on every sample twice costs full-batch gradient descent twice the work, and SGD nothing.
+
+Slide: BTW: why minibatch SGD?. The world is small enough to enumerate: three samples, the deck's own net with two
+weights, and rational arithmetic. What SGD does is not sampled but computed: the law of its iterate, exactly.
+"""
+
+from collections import defaultdict
+from fractions import Fraction
+from functools import cache
+from itertools import permutations, product
+from statistics import mean
+from typing import TYPE_CHECKING
+
+from claimlab import Certificate, Claim, Exact
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+
+    from claimlab.report.figures import Measured
+
+CLAIM = Claim(
+    id="sgd/copies-cost-full-batches-and-not-sgd",
+    covers=("G3",),
+    slide="BTW: why minibatch SGD?",
+    version=1,
+    finding="holds",
+    says="Doubling the training set with copies doubles the time of full-batch gradient descent, not that of SGD.",
+    statement="With every sample stored twice, full-batch gradient descent on the mean squared error of w2 relu(w1 x) "
+    "makes the same iterates and computes twice as many per-sample gradients a step. The law of the SGD iterate "
+    "(batches of 2 drawn with replacement) is the same, and so is the cost of a step. Both hold exactly for 3 steps.",
+    reason="A mean over copies is the mean over the originals, and drawing with replacement from copies has the law of "
+    "drawing with replacement from the originals.",
+    scope="three samples; mean loss; draws with replacement; cost counted in per-sample gradients a step. An epoch of "
+    "SGD, a fixed number of steps per stored sample, does double",
+    source="an identity of means and of laws, enumerated",
+    evidence=Exact(),
+)
+
+Sample = tuple[Fraction, Fraction]
+Weights = tuple[Fraction, Fraction]
+Law = dict[Weights, Fraction]
+
+SAMPLES: tuple[Sample, ...] = tuple((Fraction(x), Fraction(y)) for x, y in ((1, 2), (2, 3), (-1, 1)))
+START: Weights = (Fraction(1), Fraction(1, 2))
+RATE = Fraction(1, 16)
+BATCH = 2
+STEPS = 3
+
+
+@cache  # the enumeration comes back to the same weights and samples
+def gradient(weights: Weights, sample: Sample) -> Weights:
+    """The gradient of one sample's squared error (w2 relu(w1 x) - y)^2."""
+    (w1, w2), (x, y) = weights, sample
+    hidden = max(w1 * x, Fraction(0))
+    slope = 2 * (w2 * hidden - y)
+    return slope * w2 * x if hidden else Fraction(0), slope * hidden
+
+
+def loss(weights: Weights) -> Fraction:
+    """The mean squared error on the samples."""
+    w1, w2 = weights
+    return mean((w2 * max(w1 * x, 0) - y) ** 2 for x, y in SAMPLES)
+
+
+def step(weights: Weights, batch: "Sequence[Sample]", *, summed: bool = False) -> tuple[Weights, int]:
+    """The next weights, and how many per-sample gradients they cost."""
+    gradients = [gradient(weights, sample) for sample in batch]
+    scale = RATE if summed else RATE / len(gradients)
+    slope1, slope2 = (sum(parts) for parts in zip(*gradients, strict=True))
+    return (weights[0] - scale * slope1, weights[1] - scale * slope2), len(gradients)
+
+
+def full_batches(samples: "Sequence[Sample]", *, summed: bool) -> tuple[list[Weights], int]:
+    """The iterates of gradient descent, and the per-sample gradients of a step."""
+    iterates, cost = [START], 0
+    for _ in range(STEPS):
+        following, cost = step(iterates[-1], samples, summed=summed)
+        iterates.append(following)
+    return iterates, cost
+
+
+def minibatches(samples: "Sequence[Sample]", *, replacement: bool) -> tuple[list[Law], int]:
+    """The laws of the SGD iterates, all ordered draws enumerated, and the per-sample gradients of a step.
+
+    Batches are drawn afresh at every step; `replacement` is about the draws within one batch.
+    """
+    draws = list(product(samples, repeat=BATCH) if replacement else permutations(samples, BATCH))
+    laws, cost = [{START: Fraction(1)}], 0
+    for _ in range(STEPS):
+        law: defaultdict[Weights, Fraction] = defaultdict(Fraction)
+        for weights, chance in laws[-1].items():
+            for batch in draws:
+                following, cost = step(weights, batch)
+                law[following] += chance / len(draws)
+        laws.append(dict(law))
+    return laws, cost
+
+
+def copies_cost_only_full_batches(*, replacement: bool = True, summed: bool = False) -> Certificate:
+    """Whether copies leave both methods' iterates as they were, and double the work of full batches alone."""
+    copies = SAMPLES + SAMPLES
+    (once, cost), (twice, cost_twice) = (full_batches(samples, summed=summed) for samples in (SAMPLES, copies))
+    (laws, price), (laws_twice, price_twice) = (
+        minibatches(samples, replacement=replacement) for samples in (SAMPLES, copies)
+    )
+    return Certificate(
+        once == twice and cost_twice == 2 * cost and laws == laws_twice and price_twice == price,
+        same_iterates=once == twice,
+        same_laws=laws == laws_twice,
+        gradients_per_full_batch=[cost, cost_twice],
+        gradients_per_minibatch=[price, price_twice],
+        support_of_the_last_law=len(laws[-1]),
+        full_batch_loss=[float(loss(weights)) for weights in once],
+        full_batch_loss_on_copies=[float(loss(weights)) for weights in twice],
+        expected_minibatch_loss=[float(expected(law)) for law in laws],
+        expected_minibatch_loss_on_copies=[float(expected(law)) for law in laws_twice],
+    )
+
+
+def expected(law: Law) -> Fraction:
+    """The expected training loss of weights drawn from a law."""
+    return sum((chance * loss(weights) for weights, chance in law.items()), Fraction(0))
+
+
+def test_claim(judge):
+    judge(copies_cost_only_full_batches).supports()
+
+
+def test_control_sampling_without_replacement(judge):
+    """Of three samples no batch holds one twice; of six, one in five holds both copies of a sample."""
+    judge(copies_cost_only_full_batches, replacement=False).refutes()
+
+
+def test_control_summed_loss(judge):
+    """A sum over copies is twice the sum, so gradient descent takes steps twice as long."""
+    judge(copies_cost_only_full_batches, summed=True).refutes()
+
+
+def figure(measured: "Measured", ax: "Axes") -> None:
+    """Training loss against work: copies stretch the curve of full batches and leave that of SGD."""
+    numbers = measured["claim"]
+    once, twice = numbers["gradients_per_full_batch"]
+    price, price_twice = numbers["gradients_per_minibatch"]
+    lines = (
+        (once, "full_batch_loss", "C1o-", 5, "full batches"),
+        (twice, "full_batch_loss_on_copies", "C1s--", 5, "full batches, every sample twice"),
+        (price_twice, "expected_minibatch_loss_on_copies", "C0s--", 9, "SGD (expected), every sample twice"),
+        (price, "expected_minibatch_loss", "C0o-", 5, "SGD (expected)"),
+    )
+    for cost, name, style, size, label in lines:
+        work = [cost * taken for taken in range(STEPS + 1)]
+        ax.plot(work, numbers[name], style, markersize=size, fillstyle="full" if size == 5 else "none", label=label)
+    ax.set(xlabel="per-sample gradients computed", ylabel="training loss", xticks=range(0, 19, 2), ylim=(0, None))
+    ax.legend()
