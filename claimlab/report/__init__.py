@@ -1,0 +1,1 @@
+"""Records -> one self-contained HTML page with figures. Reads records and draws; measures nothing."""

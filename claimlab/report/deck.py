@@ -1,0 +1,53 @@
+"""The slides of the deck, in their order: the order of the report."""
+
+DECK = "Learning with Deep Networks: Expressivity, Optimization & Generalization"
+AUTHORS = "Charles Ollion and Olivier Grisel"
+
+SLIDES = (
+    "Decomposition of the Error",
+    "Universal Function Approximation",
+    "Problem solved?",
+    "Approximation with ReLU nets",
+    "Efficient Oscillations with Composition",
+    "Depth and Parametric Cost",
+    "For a fixed param budget, deeper is better",
+    "MLP Loss",
+    "Stochastic MLP Loss",
+    "Non-convex Optimization",
+    "Training Deeper ConvNets",
+    "Conditioning Issues",
+    "Fixing Conditioning Issues",
+    "Residual Networks",
+    "Batch Normalization",
+    "Layer Normalizations",
+    "Weight Normalization",
+    "Reparametrizations and Normalizations",
+    "BTW: why minibatch SGD?",
+    "Overfitting?",
+    "Experiment: regression on 1D data with heteroschedastic noise",
+    "Single Decision Tree",
+    "Polynomial regression",
+    "1-hidden layer MLP, no regularization",
+    "Non-intuitive behavior of MLP",
+    "Deep Nets Generalize Better than They Should",
+    "The Mystery of Generalization",
+    "Small Batch vs Large Batch",
+    "Good and bad global minima",
+    "Geometry of the loss",
+    "Lipschitz constant as a measure of capacity",
+    "Generalization bounds",
+    "Conclusions",
+    "Practical Takeaways",
+)
+
+_PLACES = {title.casefold(): place for place, title in enumerate(SLIDES)}
+
+
+def place(slide: str) -> int:
+    """Where a slide stands in the deck; a title the deck does not know stands behind all others."""
+    return _PLACES.get(" ".join(slide.split()).casefold(), len(SLIDES))
+
+
+def title(slide: str) -> str:
+    """A slide's title as the deck has it, where the deck has it."""
+    return (*SLIDES, slide)[place(slide)]

@@ -1,0 +1,229 @@
+"""Records -> one self-contained HTML page.
+
+`render` arranges the records as slides, cards (one a claim) and rows (one a test); `page.html` lays them out and
+escapes every word of them. The page is a function of the records, the claim modules that draw the figures, and
+nothing else: not of the order the tests ended in, nor of the time.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from claimlab import discover, judge, records, terminal
+from claimlab.claim import FINDINGS
+from claimlab.records import Record
+from claimlab.report import deck, figures, paths, words
+
+_HERE = Path(__file__).parent
+_SHOWN_COMPLAINTS = 20
+
+
+@dataclass(frozen=True)
+class Row:
+    """One judged test: the words the page has for it."""
+
+    record: Record
+    role: str
+    style: str
+    verdict: str
+    evidence: list[str]
+    metrics: list[tuple[str, str]]
+    world: str
+    failure: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """One claim: its declaration (the newest record's), its tests, its pictures, and what a reader must be told."""
+
+    claim: Record
+    anchor: str
+    rows: list[Row]
+    red: int
+    seconds: float
+    figure: Markup
+    plots: list[Markup]
+    notes: list[str]
+
+
+def render(judged: list[Record], *, root: Path, complaints: Sequence[str] = (), unjudged: Sequence[str] = ()) -> str:
+    """The page. `root` is the project's directory, where the claim modules that draw the figures lie.
+
+    `complaints` are sentences about lines of a record file that could not be read, `unjudged` the node ids of tests
+    that failed before they could be judged; the page shows both where nobody can miss them.
+    """
+    claims = [list(tests) for _, tests in groupby(sorted(judged, key=_order), key=lambda record: record.claim)]
+    claims.sort(key=lambda tests: _deck_order(_newest(tests)))
+    pictures = figures.draw_all([_order_figure(tests, root) for tests in claims])
+    varying = _varying(judged, [name for name in _WORLD if name != "version"])
+    cards = [_card(tests, picture, root, varying) for tests, picture in zip(claims, pictures, strict=True)]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(seconds=words.seconds, breakable=_breakable)
+    return environment.get_template("page.html").render(
+        deck=deck.DECK,
+        authors=deck.AUTHORS,
+        slides=[
+            (slide, list(of_slide)) for slide, of_slide in groupby(cards, key=lambda card: deck.title(card.claim.slide))
+        ],
+        cards=cards,
+        red=[(card, row) for card in cards for row in card.rows if row.failure],
+        green=sum(record.passed for record in judged),
+        tests=len(judged),
+        findings=_findings(cards),
+        meanings=FINDINGS,
+        run=_run(judged),
+        complaints=complaints[:_SHOWN_COMPLAINTS],
+        complaints_beyond=max(0, len(complaints) - _SHOWN_COMPLAINTS),
+        unjudged=unjudged,
+    )
+
+
+def _card(tests: list[Record], picture: figures.Picture, root: Path, varying: set[str]) -> Card:
+    styles = paths.styles(tests)
+    varying = varying | _varying(tests, ["version"])
+    rows = [
+        Row(
+            record=test,
+            role=words.role(test),
+            style=style if test.path else "",
+            verdict=words.verdict(test),
+            evidence=list(words.evidence(test)),
+            metrics=list(words.metrics(test)),
+            world=", ".join(
+                f"{_WORLD[name]} {getattr(test, name)}" for name in _WORLD if name in varying and _plays(test, name)
+            ),
+            failure=_failure(test),
+        )
+        for test, style in zip(tests, styles, strict=True)
+    ]
+    newest = _newest(tests)
+    return Card(
+        claim=newest,
+        anchor=_anchor(newest),
+        rows=rows,
+        red=sum(not test.passed for test in tests),
+        seconds=math.fsum(test.seconds for test in tests),
+        figure=Markup(picture.svg),
+        plots=paths.plots(tests, styles),
+        notes=[*_notes(tests, root), *([picture.missing] if picture.missing else [])],
+    )
+
+
+def _failure(test: Record) -> str:
+    """What the terminal says of a red test; empty for a green one."""
+    if test.passed:
+        return ""
+    if test.verdict == records.ERROR:
+        return test.message or "The test could not be judged."
+    wanted = judge.SUPPORTED if test.asks == "supports" else judge.REFUTED
+    return terminal.failure(test, wanted=wanted, one_seed=None)
+
+
+# What may differ between two records of one test, and what the page calls it.
+_WORLD = {"device": "on", "dtype": "in", "epoch": "epoch", "version": "version", "torch": "torch"}
+
+
+def _varying(judged: Iterable[Record], names: Iterable[str]) -> set[str]:
+    """The parts of the environment in which these records differ."""
+    return {name for name in names if len({getattr(record, name) for record in judged if _plays(record, name)}) > 1}
+
+
+def _plays(record: Record, name: str) -> bool:
+    """Whether a part of the environment plays a role in a record: exact evidence has no device and no dtype."""
+    return record.kind == "statistical" or name not in ("device", "dtype")
+
+
+def _notes(tests: list[Record], root: Path) -> Iterator[str]:
+    module = _module(_newest(tests), root)
+    if module and any(discover.digest(module) != test.digest for test in tests):
+        yield "The module has changed since this was measured: numbers of the old one, a figure drawn by the new."
+    if len({test.version for test in tests}) > 1:
+        versions = words.listed(test.version for test in tests)
+        yield f"These records come from versions {versions} of the claim; their numbers are not comparable."
+    if any(test.kind == "statistical" and test.path and not test.rows for test in tests):
+        yield "These records hold no rows."
+
+
+def _order_figure(tests: list[Record], root: Path) -> figures.Order:
+    newest = _newest(tests)
+    return figures.Order(module=_module(newest, root), name=_anchor(newest), measured=figures.measured(tests))
+
+
+def _module(record: Record, root: Path) -> Path | None:
+    """The claim's module, if it is one of this project's: a record from elsewhere must not name the code to run."""
+    path = (root / record.module).resolve()
+    return path if path.is_relative_to((root / "claims").resolve()) and path.is_file() else None
+
+
+def _anchor(record: Record) -> str:
+    return re.sub(r"[^a-z0-9-]+", ".", record.claim.lower())
+
+
+def _newest(tests: list[Record]) -> Record:
+    return max(tests, key=lambda record: record.when)
+
+
+def _order(record: Record) -> tuple[Any, ...]:
+    """Tests of a claim: the claim itself, its other tests, its controls; then by what else tells records apart."""
+    return (
+        record.claim, record.control, record.test != "test_claim", record.test,
+        record.device != "cpu", record.device, record.epoch, record.when, record.seconds,
+    )  # fmt: skip
+
+
+def _deck_order(claim: Record) -> tuple[Any, ...]:
+    entry = claim.covers[0] if claim.covers else ""
+    parts = [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", entry)]
+    return deck.place(claim.slide), deck.title(claim.slide), parts, claim.claim
+
+
+def _findings(cards: list[Card]) -> list[tuple[str, int]]:
+    found = [card.claim.finding for card in cards]
+    return [(finding, found.count(finding)) for finding in FINDINGS if finding in found]
+
+
+def _run(judged: list[Record]) -> dict[str, str]:
+    """The head of the page: where and how this was measured. Several values stand side by side."""
+    measured = [record for record in judged if record.kind == "statistical"]
+    times = sorted(record.when for record in judged)
+    sequential = [record for record in judged if record.path]
+    return {
+        "Measured": _span(times),
+        "Test time": words.seconds(math.fsum(record.seconds for record in judged)),
+        "Epoch": words.listed(record.epoch for record in judged),
+        "Device": words.listed(record.device for record in measured) or "none (exact evidence only)",
+        "Precision": words.listed(record.dtype for record in measured) or "exact",
+        "Threads": words.listed(record.threads for record in measured or judged),
+        "torch": words.listed(record.torch for record in judged),
+        "Python": words.listed(record.python for record in judged),
+        "Claimlab": words.listed(record.claimlab for record in judged),
+        "Machine": words.listed(record.machine for record in judged),
+        "Chance of a false alarm": words.chance(terminal.false_alarm(sequential)) if sequential else "",
+    }
+
+
+def _breakable(code: str) -> Markup:
+    """A long name or command that may break after a slash, a colon or an underscore."""
+    return Markup("<wbr>").join(re.split(r"(?<=[/_:])(?![/_:])", code))
+
+
+def _span(times: list[str]) -> str:
+    if not times:
+        return "never"
+    first, last = (time.replace("T", " ").replace("+00:00", "")[:16] for time in (times[0], times[-1]))
+    if first == last:
+        return f"{first} UTC"
+    return f"{first} to {last[11:] if first[:10] == last[:10] else last} UTC"

@@ -1,0 +1,164 @@
+"""A record's evidence in the words and numbers a reader of the page sees."""
+
+import math
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from claimlab import judge, records
+from claimlab.claim import Statistical
+from claimlab.records import Record
+
+_LONGEST, _SHOWN = 160, 8
+RAISED = str.maketrans("0123456789-\N{MINUS SIGN}", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁻")
+_NARROW_SPACE = "\N{NARROW NO-BREAK SPACE}"
+
+
+def evidence(record: Record) -> Iterator[str]:
+    """What the test rests on, a sentence each."""
+    if record.kind == "statistical":
+        yield from _statistical(record)
+        return
+    if record.kind == "property":
+        worlds = counted(record.examples or 0, "world")
+        if record.counterexample is not None:
+            yield f"A counterexample after {worlds}: {_cut(_fractions(record.counterexample))}."
+        elif record.verdict != records.ERROR:
+            yield f"{worlds} tried, no counterexample."
+    elif record.verdict != records.ERROR:
+        yield "A certificate." if record.verdict == judge.SUPPORTED else "A certificate of the opposite."
+    if record.numbers:
+        yield ", ".join(f"{name.replace('_', ' ')} = {value(entry)}" for name, entry in record.numbers.items()) + "."
+
+
+def _statistical(record: Record) -> Iterator[str]:
+    if not record.n or record.wins is None:
+        yield "No seed was judged."
+        return
+    low, high = judge.clopper_pearson(record.wins, record.n)
+    yield (
+        f"{record.wins} of {counted(record.n, 'seed')} won "
+        f"(95{_NARROW_SPACE}% interval {100 * low:.1f} to {100 * high:.1f}{_NARROW_SPACE}%)."
+    )
+    if record.path:
+        lower, upper = judge.boundaries(Statistical(**record.plan))
+        yield (
+            f"Log-likelihood ratio {signed(record.path[-1])}; "
+            f"supported from {signed(upper)}, refuted from {signed(lower)}."
+        )
+    elif record.passed:
+        yield "A certificate on a number of seeds fixed beforehand."
+    against = list(records.lost(record)) or record.numbers.get("lost", [])
+    if 0 < len(against) <= record.n // 2:
+        did = "Lost" if record.asks == "supports" else "Won"
+        more = f" and {len(against) - _SHOWN} more" if len(against) > _SHOWN else ""
+        yield f"{did} by seed{'s' * (len(against) > 1)} {', '.join(map(str, against[:_SHOWN]))}{more}."
+
+
+def verdict(record: Record) -> str:
+    """The verdict, and what the test asked for where the two differ."""
+    if record.verdict == records.ERROR:
+        return "could not be judged"
+    if record.passed:
+        return record.verdict.lower()
+    wanted = judge.SUPPORTED if record.asks == "supports" else judge.REFUTED
+    return f"{record.verdict.lower()}, not {wanted.lower()}"
+
+
+def role(record: Record) -> str:
+    """What a test is for the claim."""
+    if record.control:
+        return "control"
+    return {"test_claim": "claim", "test_deck_wording": "deck wording"}.get(record.test, "also tested")
+
+
+def metrics(record: Record) -> Iterator[tuple[str, str]]:
+    """Each metric of a statistical record: its name, and its median and range over the judged seeds."""
+    for name, column in records.table(record).items():
+        if name == "win" or not column:
+            continue
+        if all(isinstance(entry, bool) for entry in column):
+            yield name, f"on {sum(column)} of {counted(len(column), 'seed')}"
+            continue
+        if not all(isinstance(entry, int | float) for entry in column):
+            yield name, f"{len(column)} rows of several numbers each"
+            continue
+        finite = sorted(entry for entry in column if math.isfinite(entry))
+        odd = f"; {len(column) - len(finite)} not finite" if len(finite) < len(column) else ""
+        if not finite:
+            yield name, "not finite"
+        elif finite[0] == finite[-1]:
+            yield name, f"{value(finite[0])} on every seed{odd}"
+        else:
+            yield name, f"{value(_median(finite))} ({value(finite[0])} to {value(finite[-1])}){odd}"
+
+
+def _median(ordered: list[float]) -> float:
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+
+
+def value(entry: Any) -> str:
+    """A number as a person reads it, and anything else cut to a readable length."""
+    match entry:
+        case bool():
+            return "yes" if entry else "no"
+        case int() if abs(entry) >= 10**18:
+            digits = len(str(abs(entry)))
+            return _number(f"{entry // 10 ** (digits - 5) / 10**4:.4g}e{digits - 1}") + f" ({digits} digits)"
+        case int():
+            return _number(f"{entry:,}".replace(",", _NARROW_SPACE) if abs(entry) >= 10**4 else str(entry))
+        case float():
+            return _number(f"{entry:.5g}")
+        case list():
+            inside = ", ".join(value(each) for each in entry[:_SHOWN])
+            return f"[{inside}{f', … {len(entry)} in all' if len(entry) > _SHOWN else ''}]"
+        case dict():
+            return "(" + ", ".join(f"{name} = {value(each)}" for name, each in entry.items()) + ")"
+        case _:
+            return _cut(str(entry))
+
+
+def signed(number: float) -> str:
+    """A number of a log-likelihood path, with its sign."""
+    return _number(f"{number:+.2f}")
+
+
+def seconds(duration: float) -> str:
+    """A duration, to the precision that means something."""
+    if duration < 1:
+        return f"{1000 * duration:.0f} ms" if duration >= 0.001 else "under 1 ms"
+    return f"{duration:.1f} s" if duration < 60 else f"{duration:.0f} s"
+
+
+def chance(probability: float) -> str:
+    """A small probability, to one digit."""
+    return _number(f"{probability:.0e}")
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 seed`, `3 seeds`."""
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def listed(values: Iterable[object]) -> str:
+    """Distinct values in order, joined by commas."""
+    return ", ".join(sorted({str(each) for each in values}))
+
+
+def _number(python: str) -> str:
+    """Python's spelling of a number as print has it: a true minus sign, and powers of ten raised."""
+    mantissa, _, power = python.replace("-", "\N{MINUS SIGN}").partition("e")
+    if not power:
+        return mantissa
+    raised = str(int(python.partition("e")[2])).translate(RAISED)
+    return f"{mantissa}{_NARROW_SPACE}\N{MULTIPLICATION SIGN}{_NARROW_SPACE}10{raised}"
+
+
+def _fractions(python: str) -> str:
+    """`Fraction(1, 2)` as 1/2."""
+    return re.sub(r"Fraction\((-?\d+), (\d+)\)", lambda it: it[1] if it[2] == "1" else f"{it[1]}/{it[2]}", python)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text)} characters)"
