@@ -51,6 +51,8 @@ def train(
     The goal is looked at on the whole training set after every `check_every` epochs; a seed that meets it stops
     there, and the others train on without it. The parameters passed in are not changed.
     """
+    if batch is not None and batch > x.shape[1]:
+        raise ValueError(f"a batch of {batch} is larger than the {x.shape[1]} samples")
     working = [parameter.detach().clone().requires_grad_() for parameter in parameters]
     final = [parameter.detach().clone() for parameter in parameters]
     optim = optimizer(working)

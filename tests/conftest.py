@@ -1,0 +1,3 @@
+"""What several test modules share: pytest's own test bench."""
+
+pytest_plugins = ["pytester"]

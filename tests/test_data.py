@@ -1,0 +1,179 @@
+"""The worlds: the geometry they are named after, the deck's own samples to the last digit, honest splits."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits, make_moons
+
+from claimlab.data.digits import digits
+from claimlab.data.moons import deck_moons, two_moons
+from claimlab.data.noisy_sine import BAYES_RISK, deck_noisy_sine, noisy_sine, true_function
+from claimlab.seeds import Seeds
+
+SEEDS = Seeds("tests/data", 1, "pinned", tuple(range(6)), dtype=torch.float64)
+
+
+# -- moons ---------------------------------------------------------------------------------------------------------
+
+
+def standardised(points: np.ndarray, by: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy((points - by.mean(axis=0)) / by.std(axis=0))
+
+
+@pytest.mark.parametrize("n", [4, 30])
+def test_moons_without_noise_are_sklearns(n):
+    train, labels = make_moons(n, shuffle=False, noise=None)
+    test, test_labels = make_moons(50, shuffle=False, noise=None)
+    world = two_moons(SEEDS, n=n, n_test=50, noise=0.0)
+    for member in range(len(SEEDS)):
+        torch.testing.assert_close(world.x[member], standardised(train, train), rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(world.x_test[member], standardised(test, train), rtol=1e-12, atol=1e-12)
+        assert world.y[member].tolist() == labels.tolist()
+        assert world.y_test[member].tolist() == test_labels.tolist()
+
+
+def test_moons_are_standardised_on_the_training_points():
+    world = two_moons(SEEDS)
+    assert world.x.shape == (6, 30, 2)
+    assert world.x_test.shape == (6, 1000, 2)
+    torch.testing.assert_close(world.x.mean(dim=1), torch.zeros(6, 2).double(), rtol=0, atol=1e-12)
+    torch.testing.assert_close(world.x.std(dim=1, correction=0), torch.ones(6, 2).double())
+    assert world.x_test.mean(dim=1).abs().max() > 1e-3
+    assert not torch.equal(world.x[0], world.x[1])
+
+
+def test_moons_noise_has_the_size_asked_for():
+    """Noise of two draws at the same seed is the same up to its size; 6 x 2000 numbers give its size to 5 %."""
+    still, noisy = two_moons(SEEDS, n=1000, noise=0.0), two_moons(SEEDS, n=1000, noise=0.15)
+    scale = torch.from_numpy(make_moons(1000, shuffle=False)[0].std(axis=0))
+    recovered = noisy.x * (scale**2 + 0.15**2).sqrt() - still.x * scale
+    recovered -= recovered.mean(dim=1, keepdim=True)
+    assert abs(recovered.std() - 0.15) < 0.0075
+
+
+def test_the_decks_moons_to_the_last_digit():
+    x, y, x_test, y_test = deck_moons()
+    assert (x.shape, x_test.shape) == ((30, 2), (1000, 2))
+    np.testing.assert_allclose(x[0], [-0.5096828885621375, -0.15562470077763313], rtol=1e-12)
+    np.testing.assert_allclose(x[1], [0.39069195048318917, -1.4659782041844283], rtol=1e-12)
+    np.testing.assert_allclose(x_test[-1], [0.03227425093970544, 0.4359015033019163], rtol=1e-12)
+    assert y[:6].tolist() == [1, 1, 0, 1, 0, 1]
+    assert y_test[-5:].tolist() == [1, 1, 1, 0, 0]
+    assert y.sum() == 15
+    assert y_test.sum() == 500
+
+
+# -- noisy sine ----------------------------------------------------------------------------------------------------
+
+
+def test_the_decks_noisy_sine_to_the_last_digit():
+    x, y = deck_noisy_sine()
+    assert (x.shape, y.shape) == ((200, 1), (200,))
+    np.testing.assert_allclose(x[:3, 0], [0.31856895245132366, 0.020107546187493552, 0.6027633760716439], rtol=1e-12)
+    np.testing.assert_allclose(y[:3], [0.7473480559523582, 0.8403518067326513, -0.21024755964603137], rtol=1e-12)
+    np.testing.assert_allclose(y.sum(), -3.2954080271128277, rtol=1e-10)
+
+
+def test_the_decks_noise_reuses_the_seed_of_its_inputs():
+    """The notebook's quirk: the noise is the normal draws of a generator seeded like the one of the inputs."""
+    x, y = deck_noisy_sine(n=200, seed=3)
+    drawn = np.random.RandomState(3).uniform(size=180)
+    noise = 0.4 * np.random.RandomState(3).randn(180)
+    expected = dict(zip(drawn.tolist(), (np.sin(2 * np.pi * drawn) + noise).tolist(), strict=True))
+    positive = {a: b for a, b in zip(x[:, 0].tolist(), y.tolist(), strict=True) if a > 0}
+    assert positive == pytest.approx(expected)
+    assert set(y[x[:, 0] <= 0].tolist()) == {0.0}
+
+
+def test_noisy_sine_is_nine_tenths_sine_and_one_tenth_flat():
+    x, y = noisy_sine(SEEDS, "train", 200)
+    assert (x.shape, y.shape) == ((6, 200, 1), (6, 200))
+    inputs = x[..., 0]
+    flat = inputs < 0
+    assert flat.sum(dim=1).tolist() == [20] * 6
+    assert not y[flat].any()
+    assert inputs.min() >= -1
+    assert inputs.max() < 1
+    assert not torch.equal(flat[0], flat[1])  # the order is random
+
+
+def test_noisy_sine_has_the_bayes_risk_it_names():
+    """The risk of the true function over 6 x 20 000 samples, to five standard errors."""
+    x, y = noisy_sine(SEEDS, "test", 20_000)
+    errors = (y - true_function(x[..., 0])).square()
+    assert math.isclose(BAYES_RISK, 0.144)
+    assert abs(errors.mean() - BAYES_RISK) < 5 * errors.std() / math.sqrt(errors.numel())
+    x, y = noisy_sine(SEEDS, "test", 50, noise=0.0)
+    torch.testing.assert_close(y, true_function(x[..., 0]))
+
+
+def test_noisy_sine_draws_apart_by_name():
+    assert not torch.equal(noisy_sine(SEEDS, "train", 50)[0], noisy_sine(SEEDS, "test", 50)[0])
+
+
+# -- digits --------------------------------------------------------------------------------------------------------
+
+
+def test_a_split_of_digits_does_not_overlap():
+    """All 1797 images are used once: as many of each class as there are, whatever the split."""
+    world = digits(SEEDS, n=1000, n_test=797)
+    assert (world.x.shape, world.x_test.shape) == ((6, 1000, 64), (6, 797, 64))
+    counts = torch.from_numpy(load_digits().target).bincount()
+    for member in range(len(SEEDS)):
+        assert torch.equal(torch.cat([world.y[member], world.y_test[member]]).bincount(), counts)
+        both = torch.cat([world.x[member], world.x_test[member]])
+        assert len(both.unique(dim=0)) == len(np.unique(load_digits().data, axis=0))
+    assert not torch.equal(world.y[0], world.y[1])
+
+
+def test_digits_keep_their_labels():
+    """Each image of the split is, up to the standardisation, the image of its own label in scikit-learn."""
+    world = digits(SEEDS.take([0]), n=200, n_test=100)
+    bunch = load_digits()
+    order = SEEDS.take([0]).permutation("digits.split", 1797)[0]
+    assert world.y[0].tolist() == bunch.target[order[:200]].tolist()
+    assert world.y_test[0].tolist() == bunch.target[order[200:300]].tolist()
+    raw = torch.from_numpy(bunch.data)[order[:300]]
+    ours = torch.cat([world.x[0], world.x_test[0]])
+    for pixel in (10, 20, 36):
+        assert torch.corrcoef(torch.stack([raw[:, pixel], ours[:, pixel]]))[0, 1] > 1 - 1e-9
+
+
+def test_digits_are_centred_on_the_training_images():
+    world = digits(SEEDS, n=600, n_test=300)
+    torch.testing.assert_close(world.x.mean(dim=1), torch.zeros(6, 64).double(), rtol=0, atol=1e-12)
+    torch.testing.assert_close(world.x.std(dim=(1, 2)), torch.ones(6).double(), rtol=1e-9, atol=0)
+    assert not world.x[..., 0].any()  # the corner is always blank
+    assert not world.x_test[..., 0].any()
+
+
+def test_too_many_digits_are_refused_with_the_number_there_are():
+    with pytest.raises(ValueError, match=r"there are 1797 digits, fewer than the 1500 \+ 298 asked for"):
+        digits(SEEDS, n=1500, n_test=298)
+
+
+# -- all of them ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_worlds_have_the_dtype_of_their_seeds(dtype):
+    seeds = SEEDS.to(dtype=dtype)
+    moons, images = two_moons(seeds, n=10, n_test=10), digits(seeds, n=10, n_test=10)
+    x, y = noisy_sine(seeds, "train", 10)
+    assert {tensor.dtype for tensor in (moons.x, moons.x_test, images.x, images.x_test, x, y)} == {dtype}
+    assert {tensor.dtype for tensor in (moons.y, moons.y_test, images.y, images.y_test)} == {torch.int64}
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        lambda seeds: two_moons(seeds, n=10, n_test=10).x,
+        lambda seeds: noisy_sine(seeds, "train", 10)[1],
+        lambda seeds: digits(seeds, n=10, n_test=10).x,
+    ],
+    ids=["moons", "noisy sine", "digits"],
+)
+def test_a_seeds_world_does_not_depend_on_its_block(world):
+    torch.testing.assert_close(world(SEEDS)[4], world(SEEDS.take([4]))[0], rtol=1e-12, atol=1e-12)

@@ -1,0 +1,143 @@
+"""The seed-batched MLP against torch.nn, member by member."""
+
+import itertools
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from scipy.stats import kstest
+from sklearn.neural_network import MLPRegressor
+from torch import nn
+
+from claimlab.measure.count import elements, mlp_parameters
+from claimlab.nets import MLP
+from claimlab.seeds import Seeds
+
+SEEDS = Seeds("tests/nets", 1, "pinned", tuple(range(5)), dtype=torch.float64)
+MODULES = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "identity": nn.Identity}
+WIDTHS = (3, 7, 4, 2)
+
+
+def twin(net: MLP, parameters: list[torch.Tensor], member: int) -> nn.Sequential:
+    """What everybody would write for one seed: `torch.nn.Sequential` with that member's parameters."""
+    layers: list[nn.Module] = []
+    rest = iter(parameters)
+    for fan_in, fan_out in pairwise(net.widths):
+        linear = nn.Linear(fan_in, fan_out, bias=net.bias, dtype=parameters[0].dtype)
+        linear.weight.data = next(rest)[member].T.clone()
+        if net.bias:
+            linear.bias.data = next(rest)[member, 0].clone()
+        layers += [linear, MODULES[net.activation]()]
+    return nn.Sequential(*layers[:-1])
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("activation", MODULES)
+def test_values_and_gradients_are_those_of_a_sequential_twin(activation, bias):
+    net = MLP(WIDTHS, activation, bias=bias)
+    parameters = [parameter.requires_grad_() for parameter in net.init(SEEDS, "torch")]
+    x = SEEDS.normal("x", 11, 3)
+    outputs = net(parameters, x)
+    outputs.square().sum().backward()
+    for member in range(len(SEEDS)):
+        module = twin(net, [parameter.detach() for parameter in parameters], member)
+        alone = module(x[member])
+        alone.square().sum().backward()
+        torch.testing.assert_close(outputs[member], alone, rtol=1e-12, atol=1e-12)
+        per_layer = 2 if bias else 1
+        for place, own in enumerate(module.parameters()):
+            batched = parameters[place].grad
+            assert batched is not None
+            expected = batched[member, 0] if place % per_layer else batched[member].T
+            torch.testing.assert_close(expected, own.grad, rtol=1e-11, atol=1e-12)
+
+
+def test_hidden_activations_are_those_of_the_twin():
+    net = MLP(WIDTHS)
+    parameters, x = net.init(SEEDS, "torch"), SEEDS.normal("x", 11, 3)
+    hidden = net.hidden(parameters, x)
+    assert [tuple(layer.shape) for layer in hidden] == [(5, 11, 7), (5, 11, 4), (5, 11, 2)]
+    module = twin(net, parameters, 2)
+    torch.testing.assert_close(hidden[0][2], module[:2](x[2]))
+    torch.testing.assert_close(hidden[1][2], module[:4](x[2]))
+    assert torch.equal(hidden[-1], net(parameters, x))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_shapes_and_counts(bias):
+    net = MLP(WIDTHS, bias=bias)
+    parameters = net.init(SEEDS)
+    shapes = [tuple(parameter.shape) for parameter in parameters]
+    weights = [(5, 3, 7), (5, 7, 4), (5, 4, 2)]
+    biases = [(5, 1, 7), (5, 1, 4), (5, 1, 2)]
+    assert shapes == (list(itertools.chain(*zip(weights, biases, strict=True))) if bias else weights)
+    count = sum(parameter.numel() for parameter in twin(net, parameters, 0).parameters())
+    assert mlp_parameters(WIDTHS, bias=bias) == count
+    assert elements(parameters) == 5 * count
+
+
+def wide(scheme: str, *, fan_in: int = 64, fan_out: int = 200) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first layer's weights and biases of 50 seeds."""
+    seeds = Seeds("tests/init", 1, "pinned", tuple(range(50)), dtype=torch.float64)
+    weight, bias, *_ = MLP((fan_in, fan_out, 1)).init(seeds, scheme)
+    return weight, bias
+
+
+@pytest.mark.parametrize(("scheme", "gain"), [("he", 2), ("lecun", 1)])
+def test_normal_schemes_have_the_variance_of_their_papers(scheme, gain):
+    weight, bias = wide(scheme)
+    std = math.sqrt(gain / 64)
+    # 640 000 draws: the standard error of a standard deviation is std / sqrt(2 n).
+    assert abs(weight.std() - std) < 5 * std / math.sqrt(2 * weight.numel())
+    assert abs(weight.mean()) < 5 * std / math.sqrt(weight.numel())
+    assert kstest((weight.flatten() / std).numpy(), "norm").pvalue > 1e-6
+    assert not bias.any()
+
+
+def test_the_torch_scheme_is_the_default_of_linear():
+    weight, bias = wide("torch")
+    torch.manual_seed(0)
+    linear = nn.Linear(64, 10_000, dtype=torch.float64)
+    for ours, theirs in ((weight, linear.weight), (bias, linear.bias)):
+        assert ours.abs().max() <= 1 / math.sqrt(64)
+        assert ours.abs().max() > 0.999 / math.sqrt(64)
+        assert kstest(ours.flatten().numpy(), theirs.detach().flatten().numpy()).pvalue > 1e-6
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_the_glorot_scheme_is_that_of_sklearns_mlps(activation):
+    weight, bias = wide("glorot")
+    fitted = MLPRegressor(  # one step of no length leaves the weights as they were drawn
+        hidden_layer_sizes=(200,), activation=activation, solver="sgd", learning_rate_init=1e-12, max_iter=1,
+        random_state=0,
+    )  # fmt: skip
+    with pytest.warns(match="Maximum iterations"):
+        fitted.fit(torch.zeros(2, 64).numpy(), [0.0, 0.0])
+    bound = math.sqrt(6 / (64 + 200))
+    for ours, theirs in ((weight, fitted.coefs_[0]), (bias, fitted.intercepts_[0])):
+        assert abs(theirs).max() <= bound
+        assert ours.abs().max() <= bound
+        assert ours.abs().max() > 0.999 * bound
+        assert kstest(ours.flatten().numpy(), theirs.flatten()).pvalue > 1e-6
+
+
+@pytest.mark.parametrize("scheme", ["he", "lecun", "glorot", "torch"])
+def test_a_members_parameters_do_not_depend_on_its_block(scheme):
+    net = MLP(WIDTHS)
+    for whole, part in zip(net.init(SEEDS, scheme), net.init(SEEDS.take([3]), scheme), strict=True):
+        assert torch.equal(whole[3], part[0])
+
+
+def test_layers_and_named_nets_draw_apart():
+    seeds = SEEDS.take([0])
+    net = MLP((4, 4, 4))
+    first, _, second, _ = net.init(seeds)
+    other = net.init(seeds, name="teacher")[0]
+    assert not torch.equal(first, second)
+    assert not torch.equal(first, other)
+
+
+def test_an_unknown_scheme_is_named():
+    with pytest.raises(ValueError, match="unknown initialisation 'xavier': choose he, lecun, glorot or torch"):
+        MLP(WIDTHS).init(SEEDS, "xavier")
