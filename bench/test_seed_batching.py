@@ -20,7 +20,7 @@ from claimlab.data.moons import two_moons
 from claimlab.measure.fit import cross_entropy, logistic
 from claimlab.nets import MLP
 from claimlab.seeds import Seeds
-from claimlab.train import train
+from claimlab.train import SGD, train
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Workload:
     batch: int | None
     seeds: Seeds
 
-    def optimizer(self, parameters: list[Tensor]) -> torch.optim.Optimizer:
-        return torch.optim.SGD(parameters, lr=self.lr, momentum=0.9)
+    def optimizer(self, parameters: list[Tensor]) -> SGD:
+        return SGD(parameters, lr=self.lr, momentum=0.9)
 
 
 def random_labels(size: int = 16) -> Workload:

@@ -57,10 +57,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     for kind in KINDS:
         config.addinivalue_line("markers", f"{kind}: a test that judges {kind} evidence (set by the claim)")
-    if _is_worker(config):
-        # One thread a worker; torch and its libraries read these when they are first loaded.
-        for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-            os.environ.setdefault(variable, "1")
+    # One thread, with workers or without: nets this small gain little from a second one, and lose a factor when
+    # another program wants the core. torch and its libraries read these when they are first loaded.
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
     config.stash[RUN] = run = _read_options(config)
     config.stash[IDS] = {}
     if not _is_worker(config) and _runs_claims(config) and not config.option.collectonly:

@@ -5,20 +5,24 @@ from functools import partial
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam
 
 from claimlab.measure.fit import accuracy, cross_entropy, interpolates, logistic, mean_squared_error
 from claimlab.nets import MLP
 from claimlab.seeds import Seeds
-from claimlab.train import train
+from claimlab.train import SGD, Adam, train
 
 SEEDS = Seeds("tests/train", 1, "pinned", tuple(range(6)), dtype=torch.float64)
 NET = MLP((2, 8, 3), "tanh")
 EPOCHS = 12
-OPTIMIZERS = {
-    "sgd": partial(SGD, lr=0.3),
-    "momentum": partial(SGD, lr=0.1, momentum=0.9),
-    "adam": partial(Adam, lr=0.05),
+STOCK = {
+    "sgd": partial(torch.optim.SGD, lr=0.3),
+    "momentum": partial(torch.optim.SGD, lr=0.1, momentum=0.9),
+    "adam": partial(torch.optim.Adam, lr=0.05),
+}
+OPTIMIZERS = STOCK | {
+    "our sgd": partial(SGD, lr=0.3),
+    "our momentum": partial(SGD, lr=0.1, momentum=0.9),
+    "our adam": partial(Adam, lr=0.05),
 }
 
 
@@ -64,7 +68,7 @@ def test_a_block_trains_as_its_seeds_do_alone(optimizer, batch):
         loss=cross_entropy, optimizer=OPTIMIZERS[optimizer], epochs=EPOCHS, batch=batch,
     )  # fmt: skip
     for member in range(len(SEEDS)):
-        history = alone(SEEDS, member, x[member], y[member], OPTIMIZERS[optimizer], batch=batch)
+        history = alone(SEEDS, member, x[member], y[member], STOCK[optimizer.removeprefix("our ")], batch=batch)
         assert_same(fit.parameters, member, history[-1])
     assert fit.epochs.tolist() == [EPOCHS] * len(SEEDS)
     assert not fit.met.any()
@@ -91,7 +95,7 @@ def test_a_member_that_meets_its_goal_leaves_and_the_others_train_on_the_same(op
     first = torch.where(fit.met, below.int().argmax(dim=0) + 1, EPOCHS)
     assert fit.epochs.tolist() == first.tolist()
     for member in range(len(SEEDS)):
-        history = alone(SEEDS, member, x[member], y[member], OPTIMIZERS[optimizer], batch=batch)
+        history = alone(SEEDS, member, x[member], y[member], STOCK[optimizer.removeprefix("our ")], batch=batch)
         assert_same(fit.parameters, member, history[first[member] - 1])
 
 
@@ -179,7 +183,7 @@ def test_minibatches_cover_an_epoch_once_and_leave_the_remainder_out():
 def test_a_batch_larger_than_the_data_is_refused():
     x, y = data(SEEDS)
     with pytest.raises(ValueError, match="a batch of 22 is larger than the 21 samples"):
-        train(SEEDS, NET, NET.init(SEEDS), x, y, loss=cross_entropy, optimizer=SGD, epochs=1, batch=22)
+        train(SEEDS, NET, NET.init(SEEDS), x, y, loss=cross_entropy, optimizer=STOCK["sgd"], epochs=1, batch=22)
 
 
 # -- losses and accuracies, seed by seed -----------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """The training loop: one optimizer step moves all seeds, and a seed that has met its goal leaves the block.
 
-`torch.optim` needs no change for this. The loss that is differentiated is the sum over seeds, so each seed's gradient
-is its own, and SGD, momentum and Adam update every number by itself. (An optimizer that mixes the entries of a
-tensor, such as Muon or one with a global gradient norm, would mix the seeds: do not pass one.)
+Optimizers need no change for this. The loss that is differentiated is the sum over seeds, so each seed's gradient is
+its own, and SGD, momentum and Adam update every number by itself. (An optimizer that mixes the entries of a tensor,
+such as Muon or one with a global gradient norm, would mix the seeds: do not pass one.)
 """
 
 from collections.abc import Callable
@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 
 from claimlab.seeds import Seeds
+from claimlab.train.optimizers import SGD, Adam
 
 Net = Callable[[list[Tensor], Tensor], Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
 Goal = Callable[[Tensor, Tensor], Tensor]
-MakeOptimizer = Callable[[list[Tensor]], torch.optim.Optimizer]
+Optimizer = SGD | Adam | torch.optim.Optimizer
+MakeOptimizer = Callable[[list[Tensor]], Optimizer]
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ def train(
 
     `loss` and `goal` map outputs and targets to one value a seed, `[S]`. Without `batch` an epoch is one full-batch
     step; with it, N // batch steps over an order that each seed draws anew (`seeds`, name "order.<epoch>"), the
-    remainder left out. `optimizer` makes a torch optimizer from the parameters, e.g. `partial(SGD, lr=0.1)`.
+    remainder left out. `optimizer` makes one from the parameters, e.g. `partial(SGD, lr=0.1)`; an optimizer of
+    `torch.optim` does as well.
 
     The goal is looked at on the whole training set after every `check_every` epochs; a seed that meets it stops
     there, and the others train on without it. The parameters passed in are not changed.
@@ -94,8 +97,8 @@ def _batches(seeds: Seeds, x: Tensor, y: Tensor, batch: int | None, epoch: int):
 
 
 def _narrow(
-    working: list[Tensor], optim: torch.optim.Optimizer, make: MakeOptimizer, stay: Tensor
-) -> tuple[list[Tensor], torch.optim.Optimizer]:
+    working: list[Tensor], optim: Optimizer, make: MakeOptimizer, stay: Tensor
+) -> tuple[list[Tensor], Optimizer]:
     """The members that stay, with what the optimizer remembers of them."""
     kept = [parameter.detach()[stay].requires_grad_() for parameter in working]
     fresh = make(kept)

@@ -12,14 +12,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-import torch
-
 from claimlab import Claim, Rows, Statistical
 from claimlab.data.digits import CLASSES, digits
 from claimlab.measure.fit import accuracy, cross_entropy, interpolates
 from claimlab.nets import MLP
 from claimlab.seeds import Seeds
-from claimlab.train import train
+from claimlab.train import SGD, train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,7 +60,7 @@ def trial(seeds: Seeds, width: int = 128) -> Rows:
     net = MLP((64, width, width, CLASSES))
     fit = train(
         seeds, net, net.init(seeds), world.x, labels,
-        loss=cross_entropy, optimizer=partial(torch.optim.SGD, lr=0.05, momentum=0.9),
+        loss=cross_entropy, optimizer=partial(SGD, lr=0.05, momentum=0.9),
         epochs=40, batch=64, goal=interpolates,
     )  # fmt: skip
     train_accuracy = accuracy(net(fit.parameters, world.x), labels)
