@@ -1,0 +1,160 @@
+"""Wide nets with hundreds of parameters a point classify thirty points without error, and new points well.
+
+Slide: Good and bad global minima. The deck's figure trains nets with two hidden layers of 4 to 512 units by L-BFGS on
+thirty points of two interleaved half moons. From 8 units on the thirty are all right, and from 16 on so are 98 % of a
+thousand fresh points. That is one data set and one initialisation for each width, so it is evidence that such minima
+exist and are found there, not of how often, nor of any difference between the wide nets, whose accuracies lie within
+two standard errors of each other. The table is reproduced below; the trial draws data and initialisation anew.
+
+Fresh draws correct the picture. The deck's data set is a lucky one: over twenty initialisations its nets of 256 units
+are right on 97 to 99 % of fresh points, but over forty other data sets on 91 to 99 %, 96 % on average. And the accuracy
+at width 8, a bad minimum on the slide, depends on the initialisation: it is between 86 and 99 % on the deck's points.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from claimlab import Certificate, Claim, Rows, Statistical
+from claimlab.data.moons import deck_moons, two_moons
+from claimlab.measure.fit import accuracy, interpolates, logistic
+from claimlab.nets import MLP
+from claimlab.train import Adam, train
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from claimlab.report.figures import Measured
+    from claimlab.seeds import Seeds
+
+POINTS, FRESH = 30, 1000
+WIDTH = 128
+
+# No straight line is right on more than 88 % of the two moons (87.7 %, searched over angles and offsets on 400 000
+# points), so a net that is right on nine in ten has found the bend.
+FOUND = 0.90
+
+# Accuracy in percent on the 30 and on the 1000 points of the deck's slide, by units a layer.
+DECK = {
+    4: (76.7, 87.7),
+    8: (100, 88.2),
+    16: (100, 98.6),
+    32: (100, 98.4),
+    64: (100, 97.7),
+    128: (100, 98.4),
+    256: (100, 98.7),
+}
+
+CLAIM = Claim(
+    id="generalization/wide-nets-interpolate-moons-and-generalise",
+    covers=("H22",),
+    slide="Good and bad global minima",
+    version=1,
+    finding="scoped",
+    says="Full-batch training takes wide nets to global minima that generalise, however many parameters they have.",
+    statement=(
+        "A net with two hidden layers of 128 ReLU units (17025 parameters with biases, Glorot-uniform init), trained "
+        "by full-batch Adam (logistic loss, learning rate 0.01), is right on all of 30 points of two moons within 300 "
+        "steps, and by then on at least 90 % of 1000 fresh points, where no straight line reaches 88 %."
+    ),
+    reason=(
+        "About 998 of 1000 seeds do, with 567 parameters a point. But the deck's own slide has an exception: its net "
+        "of width 8 is right on all 30 points and on 88 % of the fresh ones. That its wide nets reach 98 % is a lucky "
+        "data set: the seeds average 97 %, and some stay near 90 %."
+    ),
+    scope=(
+        "Thirty points in the plane, noise 0.15, consistent labels, float32. Small initial weights: from He's the same "
+        "nets interpolate as well, but about one in eight is right on less than 90 % of fresh points."
+    ),
+    source="the deck's notebook generalization.ipynb (figure moons_lbfgs.svg)",
+    evidence=Statistical(),
+)
+
+
+def trial(seeds: Seeds, *, width: int = WIDTH, shuffled: bool = False) -> Rows:
+    """A seed draws both sets of points and the initialisation; `shuffled` deals the training labels out at random."""
+    world = two_moons(seeds, n=POINTS, n_test=FRESH)
+    labels = world.y.gather(1, seeds.permutation("labels", POINTS)) if shuffled else world.y
+    net = MLP((2, width, width, 1))
+    fit = train(
+        seeds, net, net.init(seeds, "glorot"), world.x, labels,
+        loss=logistic, optimizer=partial(Adam, lr=0.01), epochs=300, goal=interpolates, check_every=5,
+    )  # fmt: skip
+    train_accuracy = accuracy(net(fit.parameters, world.x), labels)
+    test_accuracy = accuracy(net(fit.parameters, world.x_test), world.y_test)
+    return Rows(
+        win=(train_accuracy == 1) & (test_accuracy >= FOUND),
+        train_accuracy=train_accuracy,
+        test_accuracy=test_accuracy,
+        steps=fit.epochs,
+    )
+
+
+def deck_table() -> Certificate:
+    """The deck's accuracies within 1.5 points, with the deck's nets, solver and points.
+
+    Seven of the eight widths; 512 takes longer than all others together. Six agree to the digit. At width 8 the deck
+    has 88.2 % and scikit-learn 1.9 gives 87.7 %: its L-BFGS is another version. One standard error of an accuracy on
+    1000 points is between 0.4 and 1 point, and 1.5 is that and a half; noise of 1e-13 on the inputs changes nothing.
+    """
+    from sklearn.neural_network import MLPClassifier
+
+    x, y, x_test, y_test = deck_moons()
+    found = {}
+    for width in DECK:
+        net = MLPClassifier([width, width], solver="lbfgs", alpha=0.0, random_state=0).fit(x, y)
+        found[width] = (100 * net.score(x, y), 100 * net.score(x_test, y_test))
+    gap = np.abs(np.array(list(found.values())) - np.array(list(DECK.values())))
+    train_accuracy, test_accuracy = zip(*found.values(), strict=True)
+    return Certificate(
+        gap.max() <= 1.5,
+        widths=tuple(DECK),
+        train_accuracy=train_accuracy,
+        test_accuracy=test_accuracy,
+        largest_gap=gap.max(),
+    )
+
+
+def test_claim(judge):
+    judge(trial).supports()
+
+
+def test_control_one_unit_cannot_fit(judge):
+    """With one unit a layer the net is a monotone function of one projection, no better than a line, and often dies."""
+    judge(trial, width=1).refutes()
+
+
+def test_control_shuffled_labels(judge):
+    """To fit the thirty points is not yet to be right on new ones: the same nets fit shuffled labels, too."""
+    judge(trial, shuffled=True).refutes()
+
+
+@pytest.mark.exact
+def test_deck_table(judge):
+    """The deck's table of training and test accuracies."""
+    judge(deck_table).supports()
+
+
+def figure(measured: Measured, ax: Axes) -> None:
+    """Accuracy on fresh points: the deck's one data set by width, and one dot a seed for the claim and the controls."""
+    deck = measured["deck_table"]
+    ax.plot(deck["widths"], deck["test_accuracy"], "o-", color="gray", label="the deck's data set")
+    arms = (
+        (WIDTH, "claim", "fresh data sets", "C0o"),
+        (1, "control_one_unit_cannot_fit", "one unit (control)", "C1s"),
+        (WIDTH, "control_shuffled_labels", "shuffled labels (control)", "C1o"),
+    )
+    for width, test, name, style in arms:
+        accuracies = 100 * measured[test]["test_accuracy"]
+        spread = width * 2 ** np.linspace(-0.3, 0.3, len(accuracies))
+        ax.plot(spread, accuracies, style, alpha=0.7, label=name)
+    ax.axhline(100 * FOUND, linestyle=":", linewidth=1, color="gray")
+    ax.set_xscale("log", base=2)
+    ticks = (1, *DECK)
+    ax.set_xticks(ticks, [str(width) for width in ticks])
+    ax.set(xlabel="units in each of the two hidden layers", ylabel="accuracy on 1000 fresh points (%)")
+    ax.legend()
