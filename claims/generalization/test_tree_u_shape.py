@@ -79,15 +79,15 @@ def tree(leaves: int, *, splitter: str = "best", seed: int = 0) -> DecisionTreeR
 def trial(seeds: Seeds, *, noise: float = NOISE) -> Rows:
     """A seed draws the sample. The risk is the expected squared error on a new point, its noise included."""
     x, y = noisy_sine(seeds, "train", SAMPLES, noise=noise)
-    grid = evaluation_grid(seeds)
-    points = grid[0].cpu().numpy()
+    grid = evaluation_grid(seeds).cpu().double()
+    points = grid[0].numpy()
     train_error, outputs = np.empty((len(seeds), len(LEAVES))), np.empty((len(LEAVES), *grid.shape))
-    for member, (inputs, targets) in enumerate(zip(x.cpu().numpy(), y.double().cpu().numpy(), strict=True)):
+    for member, (inputs, targets) in enumerate(zip(x.cpu().double().numpy(), y.cpu().double().numpy(), strict=True)):
         for size, leaves in enumerate(LEAVES):
             fitted = tree(leaves).fit(inputs, targets)
             train_error[member, size] = np.square(fitted.predict(inputs) - targets).mean()
             outputs[size, member, :, 0] = fitted.predict(points)
-    excess = torch.stack([excess_risk(torch.from_numpy(of_size), grid.cpu()) for of_size in outputs], dim=1)
+    excess = torch.stack([excess_risk(torch.from_numpy(of_size), grid) for of_size in outputs], dim=1)
     risk = 0.9 * noise**2 + excess.numpy()
     never_rises = (np.diff(train_error, axis=1) <= 0).all(axis=1)
     depth = np.minimum(risk[:, 0], risk[:, -1]) - risk[:, BOTTOM]
