@@ -1,5 +1,7 @@
 """What a run writes: records as the tests are judged, then the terminal's summary and the report."""
 
+import importlib
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +22,11 @@ class Recorder:
         self.unjudged: list[str] = []
         self.shown: list[str] = []
         self.written = ""
+
+    def pytest_sessionstart(self) -> None:
+        if getattr(self.config.option, "numprocesses", None) and self.run.certify is None:
+            # The workers run the tests, and this process has nothing to do but to wait for the report.
+            threading.Thread(target=_load_what_figures_need, daemon=True).start()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if shown := getattr(report, "claimlab_shown", None):
@@ -67,6 +74,11 @@ class Recorder:
         text = page.render(self.judged, root=self.config.rootpath, unjudged=self.unjudged)
         path.write_text(text, encoding="utf-8")
         return f"report: {path}"
+
+
+def _load_what_figures_need() -> None:
+    for module in ("torch", "matplotlib.backends.backend_svg", "hypothesis.strategies", "claimlab.report.page"):
+        importlib.import_module(module)
 
 
 def write_certificates(path: Path, judged: list[records.Record]) -> None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy.optimize import linprog
 from torch import Tensor
 
 from claimlab import Claim, Rows, Statistical
@@ -73,6 +72,8 @@ def linearly_separable(x: Tensor, y: Tensor) -> Tensor:
 
     Exactly then the linear program "signed margin at least 1 at every point" has a solution.
     """
+    from scipy.optimize import linprog  # here, because it takes a second that other claims can do without
+
     feasible = []
     for points, labels in zip(x.double().cpu().numpy(), y.cpu().numpy(), strict=True):
         signed = (2 * labels - 1)[:, None] * np.column_stack([points, np.ones(len(points))])
