@@ -1,5 +1,47 @@
-"""Nets for a whole block of seeds: every parameter and activation carries the seed dimension in front."""
+"""Nets for a whole block of seeds: every parameter carries the seed dimension in front.
 
+So do activations, `[S, N, ...]`, but for images, whose seeds lie side by side in the channels (`claimlab.nets.conv`).
+"""
+
+from claimlab.nets.attention import encoder_layer, encoder_parameters
+from claimlab.nets.conv import conv, conv_bn_relu, conv_relu, conv_weight, fold, mean_pool, pack, unpack
 from claimlab.nets.mlp import MLP
+from claimlab.nets.norm import (
+    Running,
+    batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    scaled_standardise,
+    standardise,
+    weight_norm,
+)
+from claimlab.nets.recurrent import gru, lstm, recurrent_parameters, rnn
+from claimlab.nets.residual import residual
 
-__all__ = ["MLP"]
+__all__ = [
+    "MLP",
+    "Running",
+    "batch_norm",
+    "conv",
+    "conv_bn_relu",
+    "conv_relu",
+    "conv_weight",
+    "encoder_layer",
+    "encoder_parameters",
+    "fold",
+    "group_norm",
+    "gru",
+    "instance_norm",
+    "layer_norm",
+    "lstm",
+    "mean_pool",
+    "pack",
+    "recurrent_parameters",
+    "residual",
+    "rnn",
+    "scaled_standardise",
+    "standardise",
+    "unpack",
+    "weight_norm",
+]
