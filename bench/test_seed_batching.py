@@ -46,8 +46,8 @@ def random_labels(size: int = 16) -> Workload:
     seeds = Seeds("bench/random-labels", 1, "bench", tuple(range(size)))
     world = digits(seeds, n=512, n_test=1)
     labels = seeds.integers("labels", 512, high=CLASSES)
-    net = MLP((64, 128, 128, CLASSES))
-    return Workload("H15", net, world.x, labels, cross_entropy, 0.05, 4, 64, seeds)
+    net = MLP((64, 64, 64, CLASSES))
+    return Workload("H15", net, world.x, labels, cross_entropy, 0.03, 4, 32, seeds)
 
 
 def wide_nets(size: int = 16) -> Workload:
