@@ -1,6 +1,6 @@
 # make claims   judge every claim and print where the report is
 # make test     everything that guards the project: lint, types, tests/, the claims on the pinned epoch
-# make bench    how fast the seed-batched nets are
+# make bench    how fast the seed-batched nets and the conv/BN block are
 # make certify  draw the 100 seeds of every statistical certificate anew (after a claim module changed)
 
 PYTHON ?= python3
@@ -19,7 +19,8 @@ test: $(READY)
 	.venv/bin/pytest claims -n auto
 
 bench: $(READY)
-	.venv/bin/pytest bench
+	mkdir -p reports/benchmarks
+	.venv/bin/pytest bench --benchmark-json=reports/benchmarks/benchmarks.json
 
 certify: $(READY)
 	.venv/bin/pytest claims -n auto --certify 100 --report reports/reference
