@@ -9,7 +9,14 @@ from sklearn.datasets import load_digits, make_moons
 
 from claimlab.data.digits import digits
 from claimlab.data.moons import deck_moons, two_moons
-from claimlab.data.noisy_sine import BAYES_RISK, deck_noisy_sine, noisy_sine, true_function
+from claimlab.data.noisy_sine import (
+    BAYES_RISK,
+    deck_noisy_sine,
+    evaluation_grid,
+    excess_risk,
+    noisy_sine,
+    true_function,
+)
 from claimlab.seeds import Seeds
 
 SEEDS = Seeds("tests/data", 1, "pinned", tuple(range(6)), dtype=torch.float64)
@@ -107,6 +114,16 @@ def test_noisy_sine_has_the_bayes_risk_it_names():
     assert abs(errors.mean() - BAYES_RISK) < 5 * errors.std() / math.sqrt(errors.numel())
     x, y = noisy_sine(SEEDS, "test", 50, noise=0.0)
     torch.testing.assert_close(y, true_function(x[..., 0]))
+
+
+def test_the_excess_risk_is_integrated_over_the_inputs():
+    """By hand: the true function has none, the constant 0 has 0.9 times the mean of sin^2, which is 0.45."""
+    grid = evaluation_grid(SEEDS)
+    nothing = torch.zeros(len(SEEDS), dtype=torch.float64)
+    torch.testing.assert_close(excess_risk(true_function(grid), grid), nothing)
+    torch.testing.assert_close(excess_risk(torch.zeros_like(grid), grid), nothing + 0.45)
+    shifted = torch.where(grid < 0, 1.0, true_function(grid))  # wrong on the flat tenth of the inputs alone
+    torch.testing.assert_close(excess_risk(shifted, grid), nothing + 0.1)
 
 
 def test_noisy_sine_draws_apart_by_name():
