@@ -5,7 +5,6 @@ it. They assert nothing; what a test asks for is compared with the verdict in `c
 """
 
 import hashlib
-import math
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from unittest import mock
 
 from claimlab import discover, judge
 from claimlab.claim import Certificate, Property, Rows, Statistical
-from claimlab.records import plain
+from claimlab.records import NOT_FINITE, plain
 
 if TYPE_CHECKING:
     from claimlab.seeds import Seeds
@@ -227,7 +226,7 @@ def _rows(
 def _finite(value: Any) -> bool:
     if isinstance(value, list):
         return all(_finite(entry) for entry in value)
-    return value not in ("nan", "inf", "-inf") and (not isinstance(value, float) or math.isfinite(value))
+    return value not in NOT_FINITE  # `plain` has turned them into words
 
 
 def _raised(what: str, error: Exception, where: str) -> str:

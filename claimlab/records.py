@@ -15,6 +15,9 @@ from typing import Any
 SCHEMA = 1
 ERROR = "ERROR"
 
+# What stands in a record for the numbers that JSON has no word for.
+NOT_FINITE = ("nan", "inf", "-inf")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
@@ -84,7 +87,7 @@ class NotARecordError(ValueError):
 
 def encode(record: Record) -> str:
     """A record as one line of strict JSON."""
-    return json.dumps(_plain(asdict(record)), allow_nan=False, separators=(",", ":"))
+    return json.dumps(plain(asdict(record)), allow_nan=False, separators=(",", ":"))
 
 
 def decode(line: str) -> Record:
@@ -135,14 +138,8 @@ def replace(path: Path, records: Iterable[Record]) -> None:
 
 
 def table(record: Record) -> dict[str, list[Any]]:
-    """The rows of a statistical record with the seeds beside them, judged seeds only."""
-    count = record.n or 0
-    return {name: _numbers(column[:count]) for name, column in record.rows.items()}
-
-
-def numbers(value: Any) -> Any:
-    """A record's value with its nan and inf turned back into floats."""
-    return _numbers(value)
+    """The rows of a statistical record, judged seeds only, with their numbers as floats."""
+    return {name: numbers(column[: record.n or 0]) for name, column in record.rows.items()}
 
 
 def lost(record: Record) -> Iterator[int]:
@@ -153,31 +150,27 @@ def lost(record: Record) -> Iterator[int]:
             yield seed
 
 
-def _numbers(value: Any) -> Any:
+def numbers(value: Any) -> Any:
+    """A record's value with its nan and inf turned back into floats."""
     if isinstance(value, list):
-        return [_numbers(entry) for entry in value]
+        return [numbers(entry) for entry in value]
     if isinstance(value, dict):
-        return {name: _numbers(entry) for name, entry in value.items()}
-    return float(value) if value in ("nan", "inf", "-inf") else value
+        return {name: numbers(entry) for name, entry in value.items()}
+    return float(value) if value in NOT_FINITE else value
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Plain Python all the way down: tensors and arrays to lists, floats at nine digits, nan and inf to words."""
     if hasattr(value, "detach"):
         value = value.detach().cpu()
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, dict):
-        return {str(name): _plain(entry) for name, entry in value.items()}
+        return {str(name): plain(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple | set | range):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     if isinstance(value, bool | int | str) or value is None:
         return value
     if isinstance(value, float):
         return float(f"{value:.9g}") if math.isfinite(value) else str(value)
     return str(value)
-
-
-def plain(value: Any) -> Any:
-    """The value as it will stand in a record."""
-    return _plain(value)
