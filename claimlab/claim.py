@@ -23,6 +23,7 @@ FINDINGS = {
     "false": "false as written; a corrected statement is tested beside it",
     "contested": "the evidence points both ways, and both sides are tested",
     "open": "measured, with no verdict on the claim itself",
+    "untestable": "declared, not tested: no test could fail, and the reason says why",
 }
 
 
@@ -72,7 +73,9 @@ class Claim:
     `says` is the deck's claim in this project's words, `statement` is what exactly the tests assert, `reason` tells
     in a sentence or two why the finding is what it is, `scope` names what the statement is limited to, and `source`
     is the paper (with table or theorem) that the claim comes from. `covers` lists the catalogue's entries. Raise
-    `version` whenever a threshold or a world changes: results of two versions are not comparable.
+    `version` whenever a threshold or a world changes: results of two versions are not comparable. A claim that nobody
+    can test is found "untestable" and has no evidence; its module holds the declaration alone, and `statement` says
+    what a test would have had to measure.
     """
 
     id: str
@@ -85,7 +88,7 @@ class Claim:
     reason: str
     scope: str
     source: str
-    evidence: Evidence
+    evidence: Evidence | None = None
 
     @property
     def section(self) -> str:
@@ -110,7 +113,10 @@ def problems(claim: object) -> Iterator[str]:
         if not str(getattr(claim, field) or "").strip():
             yield f"CLAIM.{field} is empty; the report has nothing to print there."
     evidence = claim.evidence
-    if not isinstance(evidence, Exact | Property | Statistical):
+    if claim.finding == "untestable":
+        if evidence is not None:
+            yield "A claim found untestable gathers no evidence; leave CLAIM.evidence out."
+    elif not isinstance(evidence, Exact | Property | Statistical):
         yield "CLAIM.evidence must be Exact(), Property() or Statistical()."
     elif isinstance(evidence, Statistical):
         if not 0 < evidence.broken < evidence.holds < 1:

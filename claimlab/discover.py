@@ -19,6 +19,7 @@ def tests_of(module: ModuleType) -> dict[str, Callable[..., Any]]:
 
 def evidence_of(test: Callable[..., Any], claim: Claim) -> Evidence:
     """The evidence a test gathers: the claim's own, or what a mark like `@pytest.mark.exact` says instead."""
+    assert claim.evidence is not None, "a claim with tests declares its evidence"
     for mark in getattr(test, "pytestmark", ()):
         if mark.name in KINDS and mark.name != claim.evidence.kind:
             return KINDS[mark.name]()
@@ -40,6 +41,10 @@ def complaints(module: ModuleType, path: Path, root: Path) -> Iterator[str]:
     elif not str(claim.id).startswith(f"{folders[0]}/"):
         yield f"CLAIM.id {claim.id!r} must begin with its folder, '{folders[0]}/'."
     tests = tests_of(module)
+    if claim.finding == "untestable":
+        if tests:
+            yield "A claim found untestable has no tests; give it the finding that its tests assert."
+        return
     if not any(name.startswith("test_control") for name in tests):
         yield "The module has no test_control...: show a world in which the same predicate is refuted."
     if not any(not name.startswith("test_control") for name in tests):

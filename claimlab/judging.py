@@ -164,20 +164,10 @@ class Judge:
 
 def make_record(judge: Judge, outcome: evidence.Outcome, *, verdict: str, passed: bool) -> records.Record:
     """The record of a judged test."""
-    claim, item = judge.claim, judge.item
+    item = judge.item
     return records.Record(
-        claim=claim.id,
-        covers=list(claim.covers),
-        slide=claim.slide,
-        version=claim.version,
-        finding=claim.finding,
-        says=claim.says,
-        statement=claim.statement,
-        reason=claim.reason,
-        scope=claim.scope,
-        source=claim.source,
-        module=item.path.relative_to(item.config.rootpath).as_posix(),
-        digest=discover.digest(item.path),
+        **_in_its_own_words(judge.claim, item),
+        **_where(),
         test=item.originalname,
         about=(item.function.__doc__ or "").strip(),
         asks=judge.asks,
@@ -198,14 +188,54 @@ def make_record(judge: Judge, outcome: evidence.Outcome, *, verdict: str, passed
         epoch=judge.run.epoch,
         device=judge.device if isinstance(judge.plan, Statistical) else "cpu",
         dtype=judge.run.dtype if isinstance(judge.plan, Statistical) else "exact",
-        threads=_threads(),
-        torch=metadata.version("torch"),
-        claimlab=__version__,
-        python=platform.python_version(),
-        machine=f"{platform.system()} {platform.machine()}",
-        when=datetime.now(UTC).isoformat(timespec="seconds"),
         command=judge.command(),
     )
+
+
+def make_declaration(claim: Claim, item: pytest.Item, run: Run) -> records.Record:
+    """The record of a claim that cannot be tested."""
+    return records.Record(
+        **_in_its_own_words(claim, item),
+        **_where(),
+        test=item.name,
+        about="",
+        asks="",
+        kind="none",
+        verdict=records.DECLARED,
+        passed=True,
+        epoch=run.epoch,
+        device="cpu",
+        dtype="exact",
+        command=f"pytest {item.path.relative_to(item.config.rootpath).as_posix()}",
+    )
+
+
+def _in_its_own_words(claim: Claim, item: pytest.Item) -> dict[str, Any]:
+    return {
+        "claim": claim.id,
+        "covers": list(claim.covers),
+        "slide": claim.slide,
+        "version": claim.version,
+        "finding": claim.finding,
+        "says": claim.says,
+        "statement": claim.statement,
+        "reason": claim.reason,
+        "scope": claim.scope,
+        "source": claim.source,
+        "module": item.path.relative_to(item.config.rootpath).as_posix(),
+        "digest": discover.digest(item.path),
+    }
+
+
+def _where() -> dict[str, Any]:
+    return {
+        "threads": _threads(),
+        "torch": metadata.version("torch"),
+        "claimlab": __version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
 
 
 def _threads() -> int:

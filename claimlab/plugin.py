@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from claimlab import discover
+from claimlab import discover, records
 from claimlab.claim import KINDS, Claim, Statistical
-from claimlab.judging import Judge, Run
+from claimlab.judging import Judge, Run, make_declaration
 from claimlab.recorder import Recorder
 
 DTYPES = ("float64", "float32", "bfloat16", "float16")
@@ -186,6 +186,9 @@ class ClaimModule(pytest.Module):
         if complaints:
             yield BrokenClaim.from_parent(self, name="declaration", complaint="\n".join(complaints))
             return
+        if module.CLAIM.finding == "untestable":
+            yield Declaration.from_parent(self, name="declaration", claim=module.CLAIM)
+            return
         for item in super().collect():
             if isinstance(item, pytest.Function):
                 item.add_marker(discover.evidence_of(item.function, module.CLAIM).kind)
@@ -206,6 +209,20 @@ class BrokenClaim(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, None, str]:
         return self.path, None, self.path.relative_to(self.config.rootpath).as_posix()
+
+
+class Declaration(pytest.Item):
+    """Stands for a claim that nobody can test: it judges nothing, and leaves a record that says why."""
+
+    def __init__(self, *, claim: Claim, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.claim = claim
+
+    def runtest(self) -> None:
+        """Nothing to run; pytest_runtest_makereport leaves the record."""
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        return self.path, None, self.claim.id
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -252,17 +269,16 @@ def pytest_collection_finish(session: pytest.Session) -> None:
                 claim = _claim_of(by_claim[id][0])
                 assert claim is not None
                 module = by_claim[id][0].path.relative_to(config.rootpath)
-                reporter.write_line(
-                    f"{id}  {' '.join(claim.covers)}  {claim.finding}  {claim.evidence.kind}  "
-                    f"{len(by_claim[id])} tests  {module}"
-                )
+                kind = claim.evidence.kind if claim.evidence else "none"
+                tests = len(by_claim[id]) if claim.evidence else 0
+                reporter.write_line(f"{id}  {' '.join(claim.covers)}  {claim.finding}  {kind}  {tests} tests  {module}")
             session.items = [item for item in session.items if not _claim_of(item)]
 
 
 def _claim_of(item: pytest.Item) -> Claim | None:
     if isinstance(item, pytest.Function) and isinstance(item.parent, ClaimModule):
         return item.module.CLAIM
-    return None
+    return item.claim if isinstance(item, Declaration) else None
 
 
 # -- judging ------------------------------------------------------------------------------------------------------
@@ -303,4 +319,6 @@ def pytest_runtest_makereport(
         # Attributes of a report travel from an xdist worker to the controller, where `Recorder` finds them.
         report.claimlab_record = sitting.record
         report.claimlab_shown = sitting.shown
+    elif call.when == "call" and isinstance(item, Declaration):
+        report.claimlab_record = records.encode(make_declaration(item.claim, item, item.config.stash[RUN]))
     return report

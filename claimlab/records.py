@@ -14,6 +14,7 @@ from typing import Any
 
 SCHEMA = 1
 ERROR = "ERROR"
+DECLARED = "DECLARED"
 
 # What stands in a record for the numbers that JSON has no word for.
 NOT_FINITE = ("nan", "inf", "-inf")
@@ -21,7 +22,7 @@ NOT_FINITE = ("nan", "inf", "-inf")
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One judged test of one claim on one device."""
+    """One judged test of one claim on one device, or the declaration of a claim that cannot be tested."""
 
     # The claim, in its own words.
     claim: str
@@ -79,6 +80,11 @@ class Record:
     def control(self) -> bool:
         """Whether this is a claim's control."""
         return self.test.startswith("test_control")
+
+    @property
+    def declared(self) -> bool:
+        """Whether this only declares a claim that cannot be tested, and judges nothing."""
+        return self.verdict == DECLARED
 
 
 class NotARecordError(ValueError):

@@ -30,13 +30,14 @@ def summary(judged: list[Record], unjudged: Sequence[str] = ()) -> Iterator[tupl
             claims[id] = tests[0].finding
             good = all(test.passed for test in tests) and tests[0].module not in broken
             seconds = sum(test.seconds for test in tests)
-            mark = "ok  " if good else "FAIL"
-            line = f"  {mark} {tests[0].finding:<9} {_name(tests[0]):<{width}}  {_words(tests)}  {seconds:.1f} s"
+            mark = "--  " if tests[0].declared else "ok  " if good else "FAIL"
+            line = f"  {mark} {tests[0].finding:<10} {_name(tests[0]):<{width}}  {_words(tests)}  {seconds:.1f} s"
             yield line, {"green": good, "red": not good}
     failed = sum(not record.passed for record in judged)
     counts = ", ".join(f"{count} {finding}" for finding in FINDINGS if (count := list(claims.values()).count(finding)))
     yield "", {}
-    totals = f"{len(claims)} claims: {counts}. {len(judged)} tests judged, {failed} not as found."
+    tested = sum(not record.declared for record in judged)
+    totals = f"{len(claims)} claims: {counts}. {tested} tests judged, {failed} not as found."
     if chance := false_alarm(judged):
         totals += f" Chance that this run raises a false alarm: {chance:.0e}."
     yield totals, {"bold": True}
@@ -96,6 +97,8 @@ def _name(record: Record) -> str:
 
 def _words(tests: list[Record]) -> str:
     """The evidence for a claim in a few words."""
+    if tests[0].declared:
+        return "declared, not tested"
     claims = Counter(_word(test) for test in tests if not test.control)
     words = [word if count == 1 else f"{count} x {word}" for word, count in claims.items()]
     controls = [test for test in tests if test.control]

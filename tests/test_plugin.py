@@ -135,9 +135,9 @@ def test_a_run_judges_writes_and_summarises(bench):
         [
             r"=+ claims =+",
             r"sec",
-            r"  ok   holds     T1     drawn  11/11 seeds; 1/1 control refuted  \d+\.\d s",
-            r"  ok   holds     T1     small  30 worlds; 1/1 control refuted  \d+\.\d s",
-            r"  ok   holds     T1     sum    exact; 1/1 control refuted  \d+\.\d s",
+            r"  ok   holds      T1     drawn  11/11 seeds; 1/1 control refuted  \d+\.\d s",
+            r"  ok   holds      T1     small  30 worlds; 1/1 control refuted  \d+\.\d s",
+            r"  ok   holds      T1     sum    exact; 1/1 control refuted  \d+\.\d s",
             r"3 claims: 3 holds. 6 tests judged, 0 not as found. Chance that this run raises a false alarm: \de-\d+\.",
             r"report: .*reports/latest/index\.html",
         ],
@@ -233,6 +233,35 @@ def test_tests_that_are_no_claims_are_left_alone(bench):
 
 
 # -- selection and options -----------------------------------------------------------------------------------------
+
+
+def test_a_claim_that_cannot_be_tested_is_declared_recorded_and_listed(bench):
+    bench.write("taste", "", finding="untestable", evidence="None")
+    bench.write("sums", EXACT, evidence="Exact()")
+    result = bench.run()
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(
+        ["  --   untestable T1     taste * declared, not tested *", "2 claims: 1 holds, 1 unt*"]
+    )
+    result.stdout.fnmatch_lines(["*2 tests judged, 0 not as found.*"])
+    (declared,) = [record for record in bench.records() if record.declared]
+    assert (declared.claim, declared.kind, declared.verdict) == ("sec/taste", "none", "DECLARED")
+    bench.run("claims", "--collect-only", "-q").stdout.fnmatch_lines(["sec/taste  T1  untestable  none  0 tests  *"])
+
+
+def test_an_untestable_claim_with_tests_or_evidence_says_what_to_do(bench):
+    bench.write("tested", EXACT, finding="untestable", evidence="None")
+    bench.write("evident", "", finding="untestable", evidence="Exact()")
+    bench.write("bare", EXACT, evidence="None")
+    result = bench.run()
+    result.assert_outcomes(failed=3)
+    result.stdout.fnmatch_lines_random(
+        [
+            "*A claim found untestable has no tests; give it the finding that its tests assert.*",
+            "*A claim found untestable gathers no evidence; leave CLAIM.evidence out.*",
+            "*CLAIM.evidence must be Exact(), Property() or Statistical().*",
+        ]
+    )
 
 
 def test_collect_only_lists_claims_by_id(bench):
@@ -418,7 +447,7 @@ def test_a_failure_shows_the_statement_the_seeds_that_lost_and_a_command_that_wo
         assert f"  seed {seed}: draw={record.rows['draw'][seed]:.4g}" in text
     assert "Traceback" not in text
     assert "claimlab/" not in text
-    assert re.search(r"FAIL holds     T1     drawn +\d+/\d+ seeds; 1/1 control refuted", text)
+    assert re.search(r"FAIL holds      T1     drawn +\d+/\d+ seeds; 1/1 control refuted", text)
     assert "2 tests judged, 1 not as found." in text
 
     _, *again = shlex.split(line_after(text, "Run it again: "))
@@ -628,7 +657,7 @@ def test_tests_that_do_not_judge_once_fail_and_the_others_go_on(bench):
         assert f"FAILED claims/sec/test_bad_{number}.py::test_claim - Failed: {sentence}" in result.outlines
         record = by_test[f"sec/bad-{number}", "test_claim"]
         assert (record.verdict, record.passed, record.message) == ("ERROR", False, f"Failed: {sentence}")
-        assert re.search(rf"FAIL holds     T1     bad-{number} +error; 1/1 control refuted", shown(result))
+        assert re.search(rf"FAIL holds      T1     bad-{number} +error; 1/1 control refuted", shown(result))
     assert_no_frame_of_ours(shown(result))
 
 
@@ -691,7 +720,7 @@ def test_a_trial_that_raises_names_its_seeds_and_shows_no_frame_of_ours(bench):
     assert ", in trial\n" in text
     assert ", in broken\n" in text
     assert_no_frame_of_ours(text)
-    assert re.search(r"FAIL holds     T1     bad +error; 0/1 control refuted", text)
+    assert re.search(r"FAIL holds      T1     bad +error; 0/1 control refuted", text)
 
 
 def test_a_trial_that_raises_later_keeps_the_seeds_before(bench):
@@ -749,8 +778,8 @@ def test_a_crashed_worker_loses_its_test_alone(bench):
     result = bench.run("claims", "-n", "1")
     assert "Not judged, see above: claims/sec/test_bad.py::test_claim" in shown(result)
     assert {record.test for record in bench.records() if record.claim == "sec/bad"} == {"test_control_other_numbers"}
-    assert re.search(r"FAIL holds     T1     bad +1/1 control refuted", shown(result))
-    assert re.search(r"ok   holds     T1     good +exact; 1/1 control refuted", shown(result))
+    assert re.search(r"FAIL holds      T1     bad +1/1 control refuted", shown(result))
+    assert re.search(r"ok   holds      T1     good +exact; 1/1 control refuted", shown(result))
 
 
 def test_a_check_that_runs_out_of_time_is_an_error_and_shows_where_it_stood(bench):
@@ -771,6 +800,6 @@ def test_ctrl_c_keeps_and_summarises_what_was_judged(bench):
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert {record.claim for record in bench.records()} == {"sec/a-first"}
     text = shown(result)
-    assert re.search(r"ok   holds     T1     a-first +exact; 1/1 control refuted", text)
+    assert re.search(r"ok   holds      T1     a-first +exact; 1/1 control refuted", text)
     assert "1 claims: 1 holds. 2 tests judged, 0 not as found." in text
     assert re.search(r"report: .*index\.html", text)

@@ -122,6 +122,14 @@ class Page(HTMLParser):
 # -- what the page shows ------------------------------------------------------------------------------------------
 
 
+def test_a_declared_claim_has_a_card_and_is_no_test(root):
+    declared = record(claim="sec/taste", finding="untestable", kind="none", verdict=records.DECLARED, asks="")
+    text = page.render([record(), declared], root=root)
+    assert "1 test of 2 claims came out as found" in text
+    assert "Declared, not tested" in text
+    assert text.count("<dt>A test would</dt>") == 1
+
+
 def test_every_judged_test_appears_with_its_words_and_command(root):
     judged = [record(), sampled(), control(), sampled(test="test_also", device="cuda")]
     text = Page(page.render(judged, root=root)).text

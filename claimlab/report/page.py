@@ -80,8 +80,8 @@ def render(judged: list[Record], *, root: Path, complaints: Sequence[str] = (), 
         ],
         cards=cards,
         red=[(card, row) for card in cards for row in card.rows if row.failure],
-        green=sum(record.passed for record in judged),
-        tests=len(judged),
+        green=sum(record.passed for record in judged if not record.declared),
+        tests=sum(not record.declared for record in judged),
         findings=_findings(cards),
         meanings=FINDINGS,
         run=_run(judged),
@@ -92,6 +92,8 @@ def render(judged: list[Record], *, root: Path, complaints: Sequence[str] = (), 
 
 
 def _card(tests: list[Record], picture: figures.Picture, root: Path, varying: set[str]) -> Card:
+    newest = _newest(tests)
+    tests = [test for test in tests if not test.declared]
     styles = paths.styles(tests)
     varying = varying | _varying(tests, ["version"])
     rows = [
@@ -109,7 +111,6 @@ def _card(tests: list[Record], picture: figures.Picture, root: Path, varying: se
         )
         for test, style in zip(tests, styles, strict=True)
     ]
-    newest = _newest(tests)
     return Card(
         claim=newest,
         anchor=_anchor(newest),
@@ -118,7 +119,7 @@ def _card(tests: list[Record], picture: figures.Picture, root: Path, varying: se
         seconds=math.fsum(test.seconds for test in tests),
         figure=Markup(picture.svg),
         plots=paths.plots(tests, styles),
-        notes=[*_notes(tests, root), *([picture.missing] if picture.missing else [])],
+        notes=[*_notes(newest, tests, root), *([picture.missing] if picture.missing else [])],
     )
 
 
@@ -146,8 +147,8 @@ def _plays(record: Record, name: str) -> bool:
     return record.kind == "statistical" or name not in ("device", "dtype")
 
 
-def _notes(tests: list[Record], root: Path) -> Iterator[str]:
-    module = _module(_newest(tests), root)
+def _notes(newest: Record, tests: list[Record], root: Path) -> Iterator[str]:
+    module = _module(newest, root)
     if module and any(discover.digest(module) != test.digest for test in tests):
         yield "The module has changed since this was measured: numbers of the old one, a figure drawn by the new."
     if len({test.version for test in tests}) > 1:
