@@ -21,6 +21,7 @@ test: $(READY)
 bench: $(READY)
 	mkdir -p reports/benchmarks
 	.venv/bin/pytest bench --benchmark-json=reports/benchmarks/benchmarks.json
+	.venv/bin/python -m bench.report reports/benchmarks/benchmarks.json
 
 certify: $(READY)
 	.venv/bin/pytest claims -n auto --certify 100 --report reports/reference

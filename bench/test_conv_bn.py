@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -132,7 +133,7 @@ Step = Callable[[], tuple[Tensor, ...]]
 """Runs a mode once; returns the output, and in training forward and backward also the gradients."""
 
 
-def stock(case: Case, mode: str, world: World) -> Step:
+def stock(case: Case, mode: str, world: World, *, wrap: Callable[[nn.Module], Any] = lambda block: block) -> Step:
     """nn.Conv2d, nn.BatchNorm2d and nn.ReLU, as a tutorial has them, in the memory format of the world's tensors."""
     inputs, outputs = case.channels
     convolution = nn.Conv2d(
@@ -150,7 +151,7 @@ def stock(case: Case, mode: str, world: World) -> Step:
         norm.running_var.copy_(world.var)
     block = nn.Sequential(convolution, norm, nn.ReLU())
     block.train(mode != "eval")
-    return _step(mode, world, [convolution.weight, norm.weight, norm.bias], block)
+    return _step(mode, world, [convolution.weight, norm.weight, norm.bias], wrap(block))
 
 
 def ours(case: Case, mode: str, world: World, *, keep: Literal["activations", "input"] = "activations") -> Step:
@@ -188,7 +189,12 @@ def _step(mode: str, world: World, parameters: list[Tensor], block: Callable[[Te
     return lambda: (output := block(x), *torch.autograd.grad(output, [x, *parameters], world.grad))
 
 
-def variants(case: Case, mode: str, world: World) -> dict[str, Step]:
+def compiled(case: Case, mode: str, world: World) -> Step:
+    """The stock block, compiled for its shapes."""
+    return stock(case, mode, world, wrap=partial(torch.compile, fullgraph=True, dynamic=False))
+
+
+def variants(case: Case, mode: str, world: World, *, with_compile: bool = False) -> dict[str, Step]:
     """Every way to write the block that the mode allows."""
     last = world.to(torch.float32, torch.channels_last)
     half = world.to(torch.bfloat16, torch.channels_last)
@@ -202,6 +208,8 @@ def variants(case: Case, mode: str, world: World) -> dict[str, Step]:
         steps["ours, folded once"] = folded(case, mode, last)
     else:
         steps["ours, keeps input"] = ours(case, mode, last, keep="input")
+    if with_compile:
+        steps["compiled channels-last"] = compiled(case, mode, last)
     return steps
 
 
@@ -231,10 +239,10 @@ def kept_bytes(step: Step) -> int:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_block(benchmark, case: Case, mode: str, device: torch.device):
+def test_block(benchmark, case: Case, mode: str, device: torch.device, pytestconfig: pytest.Config):
     world = draw(case, device)
     reference = stock(case, mode, world.to(torch.float64))
-    steps = variants(case, mode, world)
+    steps = variants(case, mode, world, with_compile=pytestconfig.getoption("compile"))
     for name, step in steps.items():
         # Rounding by e moves a share of about e of the entries across the kink, which alone is sqrt(e) of the norm.
         check(step, reference, tolerance=0.1 if "bf16" in name else 0.01)
@@ -243,7 +251,8 @@ def test_block(benchmark, case: Case, mode: str, device: torch.device):
     limit = machine(device).bound(flops=case.flops(mode), bytes=case.bytes(mode))
     benchmark.group = f"conv/BN/ReLU, {mode}"
     benchmark.extra_info.update(
-        case=str(case),
+        kind="conv/BN",
+        name=str(case),
         mode=mode,
         seconds={name: timed.median(name) for name in steps},
         best_stock=best_stock,
@@ -256,8 +265,12 @@ def test_block(benchmark, case: Case, mode: str, device: torch.device):
         of_the_limit=limit / timed.median("ours"),
         memory_format="channels-last" if _is_channels_last(steps["ours"]()[0]) else "NCHW",
     )
+    if device.type != "cpu":
+        cold = alternate(steps, device=device, cold=True)
+        benchmark.extra_info["seconds_cold"] = {name: cold.median(name) for name in steps}
     if mode == "forward":
         benchmark.extra_info["kept_bytes"] = {name: kept_bytes(step) for name, step in steps.items()}
+        benchmark.extra_info["least_bytes"] = 4 * (case.inputs + case.weights)
     benchmark.pedantic(steps["ours"], rounds=3)
 
 

@@ -213,7 +213,8 @@ def test_step(benchmark, name: str):
     timed = alternate(steps, device=work.x.device, seconds=4.0)
     benchmark.group = "one training step of all seeds"
     benchmark.extra_info.update(
-        workload=work.name,
+        kind="step",
+        name=work.name,
         seeds=work.seeds,
         needs=work.needs,
         seconds={arm: timed.median(arm) for arm in steps},

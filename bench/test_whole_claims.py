@@ -1,24 +1,24 @@
-"""How much faster a block of seeds trains as one net than one by one.
+"""How much faster a claim's block of seeds trains as one net than one by one.
 
 The one-by-one loop is what everybody writes: for each seed an `nn.Sequential`, a `torch.optim` optimizer and a Python
 loop over steps. Both train the same worlds from the same parameters in the same batch order, and both are checked to
-agree before they are timed. Each workload is a group of its own in the table: the number in brackets is the ratio.
+agree before they are timed in turn. The budgets are cut short; the block, the net and the recipe are the claim's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.timing import alternate
 from claimlab.data.digits import CLASSES, digits
 from claimlab.data.moons import two_moons
 from claimlab.measure.fit import cross_entropy, logistic
-from claimlab.nets import MLP
+from claimlab.nets import CNN, MLP, member
 from claimlab.seeds import Seeds
 from claimlab.train import SGD, train
 
@@ -28,7 +28,7 @@ class Workload:
     """One block of a claim: net, data, recipe, and a budget short enough to time."""
 
     name: str
-    net: MLP
+    net: MLP | CNN
     x: Tensor
     y: Tensor
     loss: Callable[[Tensor, Tensor], Tensor]
@@ -41,23 +41,27 @@ class Workload:
         return SGD(parameters, lr=self.lr, momentum=0.9)
 
 
-def random_labels(size: int = 16) -> Workload:
-    """A block of generalization/random-labels-are-memorised (H15)."""
-    seeds = Seeds("bench/random-labels", 1, "bench", tuple(range(size)))
+def random_labels(seeds: Seeds) -> Workload:
+    """generalization/random-labels-are-memorised."""
     world = digits(seeds, n=512, n_test=1)
     labels = seeds.integers("labels", 512, high=CLASSES)
-    net = MLP((64, 64, 64, CLASSES))
-    return Workload("H15", net, world.x, labels, cross_entropy, 0.03, 4, 32, seeds)
+    return Workload("H15", MLP((64, 64, 64, CLASSES)), world.x, labels, cross_entropy, 0.03, 4, 32, seeds)
 
 
-def wide_nets(size: int = 16) -> Workload:
-    """A block of optimization/wide-nets-reach-zero-training-error (D6)."""
-    seeds = Seeds("bench/wide-nets", 1, "bench", tuple(range(size)))
+def wide_nets(seeds: Seeds) -> Workload:
+    """optimization/wide-nets-reach-zero-training-error."""
     world = two_moons(seeds, n=30, n_test=2)
     return Workload("D6", MLP((2, 256, 1)), world.x, world.y, logistic, 0.5, 100, None, seeds)
 
 
-def one_block(work: Workload) -> list[Tensor]:
+def digits_by_convolution(seeds: Seeds) -> Workload:
+    """The net and the data of the claims on batch norm in convolutional nets."""
+    world = digits(seeds, n=256, n_test=1)
+    images = world.x.unflatten(2, (1, 8, 8))
+    return Workload("CNN", CNN((1, 8, 8), CLASSES), images, world.y, cross_entropy, 0.1, 2, 16, seeds)
+
+
+def in_one_block(work: Workload) -> list[Tensor]:
     """All seeds at once; returns the trained parameters, `[S, ...]` each."""
     fit = train(
         work.seeds, work.net, work.net.init(work.seeds), work.x, work.y,
@@ -66,19 +70,19 @@ def one_block(work: Workload) -> list[Tensor]:
     return fit.parameters
 
 
-def one_by_one(work: Workload) -> list[Tensor]:
-    """The plain loop over seeds; returns the same parameters as `one_block`."""
+def one_by_one(work: Workload) -> list[nn.Sequential]:
+    """The plain loop over seeds; returns the trained modules."""
     stacked = work.net.init(work.seeds)
-    members = []
-    for member in range(len(work.seeds)):
-        model = sequential(work.net, [parameter[member] for parameter in stacked])
+    trained = []
+    for index in range(len(work.seeds)):
+        model = member(work.net, stacked, index)
         loss_function = nn.CrossEntropyLoss() if work.loss is cross_entropy else nn.BCEWithLogitsLoss()
         optimizer = torch.optim.SGD(model.parameters(), lr=work.lr, momentum=0.9)
-        x, y = work.x[member], work.y[member]
+        x, y = work.x[index], work.y[index]
         for epoch in range(1, work.epochs + 1):
             batches: tuple[Tensor | slice, ...] = (slice(None),)
             if work.batch:
-                order = work.seeds.take([member]).permutation(f"order.{epoch}", len(x))[0]
+                order = work.seeds.take([index]).permutation(f"order.{epoch}", len(x))[0]
                 batches = tuple(order.split(work.batch))
             for chosen in batches:
                 optimizer.zero_grad()
@@ -86,42 +90,32 @@ def one_by_one(work: Workload) -> list[Tensor]:
                 targets = y[chosen] if outputs.shape[-1] > 1 else y[chosen, None].to(outputs.dtype)
                 loss_function(outputs, targets).backward()
                 optimizer.step()
-        members.append([p.detach().T if p.ndim == 2 else p.detach()[None] for p in model.parameters()])
-    return [torch.stack(same) for same in zip(*members, strict=True)]
+        trained.append(model)
+    return trained
 
 
-def sequential(net: MLP, parameters: list[Tensor]) -> nn.Sequential:
-    """One member of an MLP with a bias as an ordinary module, its weights `[fan_in, fan_out]` transposed."""
-    layers: list[nn.Module] = []
-    for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
-        linear = nn.Linear(weight.shape[0], weight.shape[1])
-        with torch.no_grad():
-            linear.weight.copy_(weight.T)
-            linear.bias.copy_(bias[0])
-        layers += [linear, nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
+def check(work: Workload) -> None:
+    """The two loops agree in float64 to rounding: the trained nets give the same outputs."""
+    trained = in_one_block(work)
+    together = work.net(trained, work.x)
+    for index, model in enumerate(one_by_one(work)):
+        torch.testing.assert_close(together[index], model(work.x[index]), rtol=1e-7, atol=1e-7)
 
 
-WORKLOADS = pytest.mark.parametrize("make", [random_labels, wide_nets], ids=["H15", "D6"])
-
-
-@WORKLOADS
-def test_same_result(make):
-    """What is timed computes the same thing: in float64 the two loops agree to rounding."""
-    work = make(3)
-    work = Workload(**{**vars(work), "x": work.x.double(), "seeds": work.seeds.to(dtype=torch.float64)})
-    previous = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        for together, alone in zip(one_block(work), one_by_one(work), strict=True):
-            torch.testing.assert_close(together, alone, rtol=1e-8, atol=1e-8)
-    finally:
-        torch.set_default_dtype(previous)
-
-
-@WORKLOADS
-@pytest.mark.parametrize("loop", [one_by_one, one_block])
-def test_speed(benchmark, make, loop):
-    work = make()
-    benchmark.group = f"{work.name}: {len(work.seeds)} seeds"
-    benchmark.pedantic(partial(loop, work), rounds=5 if loop is one_block else 2, warmup_rounds=1)
+@pytest.mark.parametrize("make", [random_labels, wide_nets, digits_by_convolution], ids=["H15", "D6", "CNN"])
+def test_block(benchmark, make: Callable[[Seeds], Workload], device: torch.device):
+    seeds = Seeds("bench/whole-claims", 1, "bench", tuple(range(16)), device=device)
+    check(replace(make(seeds.take([0, 1, 2]).to(dtype=torch.float64)), epochs=2))
+    work = make(seeds)
+    steps = {"one by one": lambda: one_by_one(work), "block": lambda: in_one_block(work)}
+    timed = alternate(steps, device=device, seconds=15.0)
+    benchmark.group = "a claim's block"
+    benchmark.extra_info.update(
+        kind="claim",
+        name=work.name,
+        says=(make.__doc__ or "").strip(),
+        seeds=len(seeds),
+        seconds={arm: timed.median(arm) for arm in steps},
+        over_one_by_one=timed.ratio("one by one", to="block"),
+    )
+    benchmark.pedantic(steps["block"], rounds=3)

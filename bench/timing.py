@@ -31,17 +31,24 @@ class Timed:
 
 
 def alternate(
-    variants: Mapping[str, Callable[[], object]], *, device: torch.device, rounds: int = 15, seconds: float = 2.0
+    variants: Mapping[str, Callable[[], object]],
+    *,
+    device: torch.device,
+    rounds: int = 15,
+    seconds: float = 2.0,
+    cold: bool = False,
 ) -> Timed:
     """Time all variants in short blocks, in an order drawn anew each round.
 
     A round is cut to as many calls as fit into `BLOCK_SECONDS`, and there are as many rounds as fit into `seconds`
-    (at least five, at most `rounds`), so that a drift of the machine meets all variants alike.
+    (at least five, at most `rounds`), so that a drift of the machine meets all variants alike. `cold` (accelerators
+    alone) overwrites the caches before every call.
     """
+    measure = _time_cold if cold else _time
     calls = {}
     for name, call in variants.items():
-        _time(call, 1, device)  # warm up: kernels chosen, memory mapped
-        calls[name] = max(1, int(BLOCK_SECONDS / max(_time(call, 1, device), 1e-7)))
+        measure(call, 1, device)  # warm up: kernels chosen, memory mapped
+        calls[name] = max(1, int(BLOCK_SECONDS / max(measure(call, 1, device), 1e-7)))
     order, shuffle = list(variants), random.Random(0)
     measured: dict[str, list[float]] = {name: [] for name in variants}
     started = time.perf_counter()
@@ -50,7 +57,7 @@ def alternate(
             break
         shuffle.shuffle(order)
         for name in order:
-            measured[name].append(_time(variants[name], calls[name], device))
+            measured[name].append(measure(variants[name], calls[name], device))
     return Timed(measured)
 
 
@@ -68,6 +75,19 @@ def _time(call: Callable[[], object], times: int, device: torch.device) -> float
     end.record()
     torch.accelerator.synchronize(device)
     return begin.elapsed_time(end) / 1000 / times
+
+
+def _time_cold(call: Callable[[], object], times: int, device: torch.device) -> float:
+    """Seconds a call on an accelerator whose caches hold none of the call's tensors."""
+    scrub = torch.empty(1 << 28, dtype=torch.uint8, device=device)  # larger than any cache there is
+    pairs = [[torch.Event(device, enable_timing=True) for _ in range(2)] for _ in range(times)]
+    for begin, end in pairs:
+        scrub.zero_()
+        begin.record()
+        call()
+        end.record()
+    torch.accelerator.synchronize(device)
+    return sum(begin.elapsed_time(end) for begin, end in pairs) / 1000 / times
 
 
 @dataclass(frozen=True)

@@ -145,6 +145,16 @@ def test_the_recomputing_block_keeps_its_input_its_parameters_and_two_numbers_a_
     assert saved_bytes(partial(block, keep="input")) < 0.6 * stock
 
 
+def test_the_recomputing_block_hides_no_tensor_from_the_saved_tensor_hooks():
+    """What a node keeps as its own attribute is kept too, and counted by nobody."""
+    x = torch.randn(3, 2, 4, 4, requires_grad=True)
+    ones = torch.ones(1, 2)
+    node = conv_bn_relu(x, torch.randn(1, 2, 2, 3, 3), ones, ones, None, training=True, keep="input").grad_fn
+    kept = {name: value for name, value in vars(node).items() if name != "saved_tensors"}
+    assert kept.keys() == {"geometry", "eps"}
+    assert not [value for value in kept.values() if isinstance(value, Tensor)]
+
+
 @given(cases())
 @worlds
 def test_folding_is_exact_to_rounding(case):

@@ -4,7 +4,9 @@ So do activations, `[S, N, ...]`, but for images, whose seeds lie side by side i
 """
 
 from claimlab.nets.attention import encoder_layer, encoder_parameters
+from claimlab.nets.cnn import CNN
 from claimlab.nets.conv import conv, conv_bn_relu, conv_relu, conv_weight, fold, mean_pool, pack, unpack
+from claimlab.nets.member import member
 from claimlab.nets.mlp import MLP
 from claimlab.nets.norm import (
     Running,
@@ -20,6 +22,7 @@ from claimlab.nets.recurrent import gru, lstm, recurrent_parameters, rnn
 from claimlab.nets.residual import residual
 
 __all__ = [
+    "CNN",
     "MLP",
     "Running",
     "batch_norm",
@@ -36,6 +39,7 @@ __all__ = [
     "layer_norm",
     "lstm",
     "mean_pool",
+    "member",
     "pack",
     "recurrent_parameters",
     "residual",
