@@ -26,9 +26,9 @@ from claimlab.measure.piecewise import (
     peaks,
     pieces,
     sup_distance,
-    through,
     weighted_sum,
 )
+from claimlab.measure.sawtooth import TENT, folding_net
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,7 +56,6 @@ CLAIM = Claim(
 )
 
 HALF = Fraction(1, 2)
-TENT = through([(0, 0), (HALF, 1), (1, 0)])
 
 Family = Callable[[int], list[PiecewiseLinear]]
 """The first n functions of a growing family."""
@@ -75,9 +74,10 @@ def side_by_side(n: int) -> list[PiecewiseLinear]:
     return [weighted_sum([1] * k, [TENT(k * identity() - place) for place in range(k)]) for k in range(1, n + 1)]
 
 
-FIRST: Layer = ([[2], [4]], [0, -2])  # relu(2x) and relu(4x - 2): their difference is the tent, but for x > 1
-NEXT: Layer = ([[2, -2], [4, -4]], [0, -2])  # the same two units, of the difference of the two units before
-CLIP: Layer = ([[1, -1]], [0])  # the deck's outer ReLU, in a hidden layer of its own
+# FIRST has the units relu(2x) and relu(4x - 2), whose difference is the tent but for x > 1, and NEXT has the same two
+# units of the difference of the two before. CLIP takes that difference: it is the readout, or with the deck's outer
+# ReLU a hidden layer of its own.
+FIRST, NEXT, CLIP = folding_net([2, 2])
 
 
 def merged(n: int) -> list[PiecewiseLinear]:
