@@ -8,6 +8,7 @@ import torch
 from sklearn.datasets import load_digits, make_moons
 
 from claimlab.data.digits import digits
+from claimlab.data.mnist1d import _pool, mnist1d
 from claimlab.data.moons import deck_moons, two_moons
 from claimlab.data.noisy_sine import (
     BAYES_RISK,
@@ -194,3 +195,43 @@ def test_worlds_have_the_dtype_of_their_seeds(dtype):
 )
 def test_a_seeds_world_does_not_depend_on_its_block(world):
     torch.testing.assert_close(world(SEEDS)[4], world(SEEDS.take([4]))[0], rtol=1e-12, atol=1e-12)
+
+
+# -- MNIST-1D ------------------------------------------------------------------------------------------------------
+
+
+def test_mnist1d_leaves_the_global_generators_alone_and_opens_no_connection(monkeypatch):
+    import random
+    import socket
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise AssertionError("a data set must not open a connection")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    random.seed(7)
+    np.random.seed(7)
+    wanted = random.random(), np.random.rand()
+    random.seed(7)
+    np.random.seed(7)
+    _pool.cache_clear()
+    mnist1d(SEEDS, n=3, n_test=2)
+    assert (random.random(), np.random.rand()) == wanted
+
+
+def test_mnist1d_splits_a_pool_of_balanced_labels_and_unit_variance():
+    world = mnist1d(SEEDS, n=1500, n_test=500)
+    assert world.x.shape == (6, 1500, 40)
+    assert world.y_test.shape == (6, 500)
+    everything = torch.cat([world.x, world.x_test], dim=1)
+    labels = torch.cat([world.y, world.y_test], dim=1)
+    for member in range(len(SEEDS)):
+        assert labels[member].bincount().tolist() == [200] * 10
+        assert len(everything[member].unique(dim=0)) == 2000  # no signal is drawn twice
+    torch.testing.assert_close(everything.mean(dim=(1, 2)), torch.zeros(6).double(), rtol=0, atol=1e-12)
+    torch.testing.assert_close(everything.std(dim=(1, 2), correction=0), torch.ones(6).double())
+    assert not torch.equal(world.x[0], world.x[1])
+
+
+def test_mnist1d_has_no_more_signals_than_it_has():
+    with pytest.raises(ValueError, match="there are 2000 signals, fewer than the 1900 \\+ 101 asked for"):
+        mnist1d(SEEDS, n=1900, n_test=101)
