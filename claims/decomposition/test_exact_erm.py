@@ -1,0 +1,295 @@
+"""The exact minimum of the training error of one ReLU unit, found by trying every cell, and missed by gradient descent.
+
+Slide: Decomposition of the Error. The deck says that empirical risk minimisation can be intractable when the objective
+is not convex. Known are worst cases: to train three threshold units is NP-complete (Blum & Rivest 1992), and so is to
+fit a single ReLU unit by least squares when the inputs have many dimensions (Goel et al. 2021). No experiment shows
+that; what can be shown is where the cost comes from, and that gradient descent does not get around it.
+
+Take one input and the net c + v relu(w x + b). It is flat on one side of its kink t = -b / w and a line on the other:
+n points cut the problem into n + 1 cells (where the kink lies) for each of two sides (where it is flat).
+
+Why closed forms are enough. In one cell the net is a constant c on the flat points and a line of slope s on the others,
+free but for one condition: the two must meet at a kink within the cell. For each sign of s the c, s, s t that obey it
+form a closed convex cone, on which the squared error has a minimum. It is that of the constant and the line fitted
+freely, if these happen to meet within the cell, and else it lies on the boundary of the cone: s is 0, or the kink is at
+a data point, and there c and s are a regression on relu(x - t), which includes s = 0. With a single point on the line
+the free fit has no slope of its own; it is equalled with the kink at the neighbouring point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from functools import partial
+from itertools import product
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from hypothesis import strategies as st
+from torch import Tensor
+
+from claimlab import Certificate, Claim, Rows, Statistical
+from claimlab.train import SGD, train
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from claimlab.report.figures import Measured
+    from claimlab.seeds import Seeds
+
+POINTS, STARTS, STEPS = 16, 64, 500
+
+# A start misses the minimum when it is off by a tenth of what the best constant leaves.
+MISSED = 0.10
+
+# The unit is off on all of [-1, 1] where b < -|w|: a quarter of all starts with normal weights, and these cannot move.
+# A tenth leaves a seed's 64 starts room for chance.
+SHARE = 0.10
+
+CLAIM = Claim(
+    id="decomposition/exact-minimum-of-one-relu-unit",
+    covers=("A4",),
+    slide="Decomposition of the Error",
+    version=1,
+    finding="scoped",
+    says="Finding the exact minimum of the training error can be intractable when the objective is not convex.",
+    statement=(
+        "For one input and the net c + v relu(w x + b) the least of at most 4n - 2 closed-form fits to n points is the "
+        "least mean squared error of any weights (rational arithmetic; attained, and no kink on a grid does better). "
+        "On 16 points gradient descent from standard normal weights (500 steps at learning rate 0.1, float64) comes "
+        "within a hundredth of the targets' variance of this minimum from some of 64 starts, and from at least a tenth "
+        "of them comes to rest a tenth or more of it above. Without the ReLU, a convex problem, that does not happen. "
+        "On n points one unit has 2n on-off patterns, and a layer of w units (2n)^w."
+    ),
+    reason=(
+        "One unit on a line is easy to solve exactly and gradient descent still misses the solution. The enumeration "
+        "grows exponentially with the width, and with the input dimension the problem is NP-hard even for one unit; "
+        "both are about worst cases, and wide nets reach zero training error all the same (D6)."
+    ),
+    scope="one input, one unit, squared error; the hardness theorems are cited, not tested",
+    source="Blum & Rivest 1992; Arora, Basu, Mianjy & Mukherjee 2018 (arXiv 1611.01491); Goel et al. 2021 (2011.13550)",
+    evidence=Statistical(block=11),
+)
+
+Number = int | Fraction
+Sample = tuple[Sequence[Number], Sequence[Number]]
+"""Inputs, ascending and all different, and their targets."""
+
+
+def regression(z: Sequence[Number], y: Sequence[Number]) -> tuple[Fraction, Fraction, Fraction]:
+    """Intercept, slope and sum of squared residuals of the best line; of the best constant when all z are the same."""
+    n = len(z)
+    sum_z, sum_y = sum(z), sum(y)
+    spread = n * sum(a * a for a in z) - sum_z * sum_z
+    joint = n * sum(a * b for a, b in zip(z, y, strict=True)) - sum_z * sum_y
+    total = n * sum(b * b for b in y) - sum_y * sum_y
+    slope = Fraction(joint, spread) if spread else Fraction(0)
+    return (sum_y - slope * sum_z) / n, slope, (total - slope * joint) / n
+
+
+Fit = tuple[Fraction, Fraction, Fraction, Number]
+"""The sum of squared residuals of c + s relu(x - t), then c, s and t."""
+
+
+def kinked_at(t: Number, x: Sequence[Number], y: Sequence[Number]) -> Fit:
+    """The best c and s for a given kink."""
+    c, s, residual = regression([max(a - t, 0) for a in x], y)
+    return residual, c, s, t
+
+
+def fits_that_meet(x: Sequence[Number], y: Sequence[Number]) -> Iterator[Fit]:
+    """A constant left and a line right of each cell, fitted freely, where the two meet in the cell."""
+    intercept, slope, residual = regression(x, y)
+    yield residual, intercept + slope * x[0], slope, x[0]  # the kink is at or left of all points
+    for cut in range(1, len(x) - 1):
+        c, _, left = regression([0] * cut, y[:cut])
+        intercept, slope, right = regression(x[cut:], y[cut:])
+        if slope and x[cut - 1] <= (c - intercept) / slope <= x[cut]:
+            yield left + right, c, slope, (c - intercept) / slope
+
+
+def exact_fit(sample: Sample, *, sides: int = 2, at_points: bool = True) -> tuple[Fraction, tuple[Number, ...]]:
+    """The least mean squared error of c + v relu(w x + b), over all weights, and weights (c, v, w, b) that have it.
+
+    Flat on the right is flat on the left of the mirrored sample. The controls leave out one of the two `sides`, or the
+    fits with the kink `at_points`.
+    """
+    fits: list[tuple[Fit, int]] = []
+    for w, (x, y) in [(1, sample), (-1, mirrored(sample))][:sides]:
+        fits += [(fit, w) for fit in fits_that_meet(x, y)]
+        if at_points:
+            fits += [(kinked_at(t, x, y), w) for t in x]
+    (residual, c, v, t), w = min(fits)
+    return residual / len(sample[0]), (c, v, w, -t)
+
+
+def exact_minimum(sample: Sample) -> Fraction:
+    """The least mean squared error of c + v relu(w x + b)."""
+    return exact_fit(sample)[0]
+
+
+def mirrored(sample: Sample) -> Sample:
+    """The sample with right and left exchanged."""
+    x, y = sample
+    return [-a for a in reversed(x)], list(reversed(y))
+
+
+def exact_minimum_of_a_line(sample: Sample) -> Fraction:
+    """The least mean squared error of c + w x."""
+    x, y = sample
+    return regression(x, y)[2] / len(x)
+
+
+# -- gradient descent ---------------------------------------------------------------------------------------------
+
+
+def relu_unit(parameters: list[Tensor], x: Tensor) -> Tensor:
+    """Outputs `[S, N, K]` of K nets, one a start, for inputs `[S, N, 1]`; the parameters are `[S, 1, K]` each."""
+    c, v, w, b = parameters
+    return c + v * torch.addcmul(b, x, w).relu_()
+
+
+def line(parameters: list[Tensor], x: Tensor) -> Tensor:
+    """The same without the unit: c + w x, a convex problem."""
+    c, w = parameters
+    return torch.addcmul(c, x, w)
+
+
+def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean squared error of each start, `[S, K]`."""
+    return (outputs - targets[..., None]).square().mean(dim=1)
+
+
+def trial(
+    seeds: Seeds,
+    *,
+    net: Callable[[list[Tensor], Tensor], Tensor] = relu_unit,
+    weights: int = 4,
+    minimum: Callable[[Sample], Fraction] = exact_minimum,
+) -> Rows:
+    """A seed draws the targets 2 relu(x) + N(0, 1) / 4 at 16 equispaced points, and 64 starts.
+
+    Inputs are multiples of 1/16 and targets are rounded to multiples of 1/64, so that the exact minimum is that of the
+    very numbers trained on. `missing` is the share of starts that miss it and stand still (gradient below 1e-4).
+    """
+    seeds = seeds.to(dtype=torch.float64)
+    x = torch.arange(1 - POINTS, POINTS, 2, dtype=torch.float64, device=seeds.device) / POINTS
+    y = (64 * (2 * x.relu() + seeds.normal("noise", POINTS) / 4)).round() / 64
+    least = torch.tensor([float(minimum(as_fractions(x, targets))) for targets in y], dtype=y.dtype, device=y.device)
+    start = [seeds.normal(f"init.{name}", 1, STARTS) for name in range(weights)]
+    inputs = x[:, None].expand(len(seeds), -1, 1)
+    fit = train(
+        seeds, net, start, inputs, y,
+        loss=lambda outputs, targets: squared_error(outputs, targets).sum(dim=1), optimizer=partial(SGD, lr=0.1),
+        epochs=STEPS,
+    )  # fmt: skip
+    errors, gradient = error_and_gradient(net, fit.parameters, inputs, y)
+    above = (errors - least[:, None]) / y.var(dim=1, keepdim=True, correction=0)
+    missing = ((above > MISSED) & (gradient < 1e-4)).double().mean(dim=1)
+    # No start is below the exact minimum. Errors are sums of 16 squares below 100, so rounding is below 1e-12.
+    reached = (above.amin(dim=1) < 0.01) & (above.amin(dim=1) > -1e-9)
+    return Rows(win=(missing >= SHARE) & reached, missing=missing, above=above, minimum=least)
+
+
+def as_fractions(x: Tensor, y: Tensor) -> Sample:
+    """The floats as the rationals that they are."""
+    return [Fraction(a) for a in x.tolist()], [Fraction(b) for b in y.tolist()]
+
+
+def error_and_gradient(
+    net: Callable[[list[Tensor], Tensor], Tensor], parameters: list[Tensor], x: Tensor, y: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The squared error of every start and the norm of its gradient, `[S, K]` each."""
+    leaves = [parameter.detach().requires_grad_() for parameter in parameters]
+    errors = squared_error(net(leaves, x), y)
+    gradients = torch.autograd.grad(errors.sum(), leaves)
+    return errors.detach(), torch.cat(gradients, dim=1).norm(dim=1)
+
+
+# -- the certificate ----------------------------------------------------------------------------------------------
+
+POINT = st.tuples(st.integers(-3, 3).map(lambda i: 3 * i), st.integers(-9, 9))
+SAMPLES = st.lists(POINT, min_size=3, max_size=6, unique_by=lambda point: point[0]).map(sorted)
+
+
+def is_the_minimum(world: list[tuple[int, int]], *, sides: int = 2, at_points: bool = True) -> Certificate:
+    """Whether the weights have the error they are said to have, and no kink on a grid does better.
+
+    Inputs are multiples of 3 and the grid is the integers, so it has the points themselves and two or more places in
+    each gap between them.
+    """
+    x, y = zip(*world, strict=True)
+    least, (c, v, w, b) = exact_fit((x, y), sides=sides, at_points=at_points)
+    error = Fraction(sum((c + v * max(w * p + b, 0) - q) ** 2 for p, q in world)) / len(world)
+    grid = range(x[0] - 1, x[-1] + 1)
+    best = min(min(kinked_at(t, x, y), kinked_at(-t, *mirrored((x, y)))) for t in grid)[0] / len(world)
+    return Certificate(error == least <= best, minimum=least, error=error, best_on_grid=best)
+
+
+def cells(n: int, units: int) -> int:
+    """How many on-off patterns a layer of units has on n points of a line, counted one by one.
+
+    A unit is on right or left of its kink, which lies in one of n + 1 cells; the outer cells give the same patterns.
+    """
+    unit = {tuple((point >= gap) == right for point in range(n)) for gap in range(n + 1) for right in (True, False)}
+    return sum(1 for _ in product(unit, repeat=units))
+
+
+def patterns_grow_exponentially(growth: Callable[[int, int], int]) -> Certificate:
+    """Whether the number of patterns of w units on n points is what `growth` says."""
+    counts = {(n, units): cells(n, units) for n in (2, 4, 8) for units in (1, 2, 3, 4)}
+    return Certificate(
+        all(count == growth(n, units) for (n, units), count in counts.items()),
+        points=[n for n, _ in counts], units=[units for _, units in counts], cells=list(counts.values()),
+    )  # fmt: skip
+
+
+def test_claim(judge):
+    judge(trial).supports()
+
+
+def test_control_without_the_unit(judge):
+    """c + w x is a convex problem, and every start reaches its exact minimum."""
+    judge(trial, net=line, weights=2, minimum=exact_minimum_of_a_line).refutes()
+
+
+@pytest.mark.property
+def test_enumeration_finds_the_minimum(judge):
+    judge(is_the_minimum, given=SAMPLES).supports()
+
+
+@pytest.mark.property
+def test_control_flat_on_the_left_only(judge):
+    """Without the cells of the other side the enumeration is not exact."""
+    judge(is_the_minimum, given=SAMPLES, sides=1).refutes()
+
+
+@pytest.mark.property
+def test_control_without_the_boundaries(judge):
+    """Nor is it without the fits whose kink is at a data point."""
+    judge(is_the_minimum, given=SAMPLES, at_points=False).refutes()
+
+
+@pytest.mark.exact
+def test_cells_multiply_with_the_units(judge):
+    judge(patterns_grow_exponentially, growth=lambda n, units: (2 * n) ** units).supports()
+
+
+@pytest.mark.exact
+def test_control_cells_do_not_add(judge):
+    judge(patterns_grow_exponentially, growth=lambda n, units: 2 * n * units).refutes()
+
+
+def figure(measured: Measured, ax: Axes) -> None:
+    """Where the starts end, in order: above the exact minimum, as a share of the targets' variance."""
+    arms = (("claim", "one ReLU unit", "C0"), ("control_without_the_unit", "a line (control)", "C1"))
+    for test, name, colour in arms:
+        above = measured[test]["above"]
+        lines = ax.plot(sorted(above[0]), color=colour, linewidth=1, alpha=0.6, label=name)
+        for row in above[1:]:
+            lines += ax.plot(sorted(row), color=colour, linewidth=1, alpha=0.6)
+    ax.axhline(MISSED, linestyle=":", linewidth=1, color="gray")
+    ax.annotate("missed above this line", (STARTS - 1, MISSED), va="bottom", ha="right", color="gray")
+    ax.set(xlabel="starts, best first (one line a seed)", ylabel="error above the exact minimum\n(share of variance)")
+    ax.legend(loc="upper left")

@@ -1,0 +1,184 @@
+"""The later gradient descent stops, the smaller the optimisation error, and each halving costs about as many steps.
+
+Slide: Decomposition of the Error. Gradient descent on the training error stops once it is within rho of the minimum.
+The optimisation error, what is left then, can grow with rho; and what a small rho costs is measured in steps.
+
+The training error here is a quadratic in two weights, as for a linear model under squared error, with curvatures 1 and
+kappa along two orthogonal directions, and the step size is 1 / kappa. One step multiplies what a direction of curvature
+lambda contributes by (1 - lambda / kappa)^2. Let q = (1 - 1 / kappa)^2. With half of the first gap in the flat
+direction the gap after t steps is between q^t / 2 and q^t of the first gap. Since 1 / kappa <= -log(1 - 1 / kappa)
+<= 1 / (kappa - 1) it takes, to come down to a share rho of the first gap,
+
+    at most ceil(kappa / 2 log(1 / rho)) steps, and at least (kappa - 1) / 2 log(1 / (2 rho)).
+
+The descent is run in rational arithmetic with rho = 1/2, 1/4, ..., so the bounds are checked with log 2 between two
+decimal fractions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import pairwise
+from math import ceil, isqrt
+from typing import TYPE_CHECKING
+
+from claimlab import Certificate, Claim, Exact
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from claimlab.report.figures import Measured
+
+HALVINGS = 16
+CONDITIONS = (4, 16, 64)
+LOG_2 = Fraction(69314, 100000), Fraction(69315, 100000)  # log 2 = 0.693147... lies between
+
+CLAIM = Claim(
+    id="decomposition/optimisation-error-grows-with-the-tolerance",
+    covers=("A10",),
+    slide="Decomposition of the Error (the trends of the three terms)",
+    version=1,
+    finding="holds",
+    says="When optimisation stops within a tolerance of the minimum, the optimisation error can grow with it.",
+    statement=(
+        "Gradient descent with step size 1 / kappa on a quadratic training error with curvatures 1 and kappa = 4, 16 "
+        "or 64, stopped at the first step within a share rho = 1/2, 1/4, ..., 1/65536 of the first gap, leaves a "
+        "larger gap for every larger rho. It takes at most ceil(kappa / 2 log(1 / rho)) steps and at least "
+        "(kappa - 1) / 2 log(1 / (2 rho)) (rational arithmetic). For kappa = 1 one step ends at the minimum."
+    ),
+    reason=(
+        "Where each step only shrinks the gap, stopping sooner leaves more of it. But this gap is in the training "
+        "error: with the true weights half way to the minimum the error on new data first falls and then rises as the "
+        "tolerance shrinks, so a coarse tolerance can be the better one."
+    ),
+    scope="gradient descent on a strongly convex quadratic; the gap to the minimum of the training error",
+    source="Bottou & Bousquet 2008, The tradeoffs of large scale learning",
+    evidence=Exact(),
+)
+
+Vector = tuple[Fraction, Fraction]
+
+FLAT: Vector = Fraction(3, 5), Fraction(4, 5)
+STEEP: Vector = Fraction(-4, 5), Fraction(3, 5)
+
+
+def dot(a: Vector, b: Vector) -> Fraction:
+    return a[0] * b[0] + a[1] * b[1]
+
+
+def error(w: Vector, kappa: int, *, minimum: Vector = (Fraction(0), Fraction(0))) -> Fraction:
+    """A quadratic with curvature 1 along FLAT and kappa along STEEP."""
+    d = w[0] - minimum[0], w[1] - minimum[1]
+    return (dot(FLAT, d) ** 2 + kappa * dot(STEEP, d) ** 2) / 2
+
+
+def gradient(w: Vector, kappa: int) -> Vector:
+    """Of the training error, whose minimum is at 0."""
+    along, across = dot(FLAT, w), kappa * dot(STEEP, w)
+    return along * FLAT[0] + across * STEEP[0], along * FLAT[1] + across * STEEP[1]
+
+
+def start(kappa: int) -> Vector:
+    """Half of the first gap is in each direction; kappa is a square."""
+    root = isqrt(kappa)
+    return root * FLAT[0] + STEEP[0], root * FLAT[1] + STEEP[1]
+
+
+def descent(kappa: int, *, momentum: bool) -> Iterator[Vector]:
+    """The weights from the start on: gradient descent with step size 1 / kappa, or the heavy ball at its best.
+
+    The heavy ball's best step size and momentum for these curvatures are Polyak's.
+    """
+    root = isqrt(kappa)
+    rate = Fraction(4, (root + 1) ** 2) if momentum else Fraction(1, kappa)
+    friction = Fraction(root - 1, root + 1) ** 2 if momentum else Fraction(0)
+    before = w = start(kappa)
+    while True:
+        yield w
+        slope = gradient(w, kappa)
+        before, w = w, (
+            w[0] - rate * slope[0] + friction * (w[0] - before[0]),
+            w[1] - rate * slope[1] + friction * (w[1] - before[1]),
+        )  # fmt: skip
+
+
+def stopped(kappa: int, *, momentum: bool = False) -> list[tuple[int, Vector]]:
+    """Steps and weights where the gap is first within 1/2, 1/4, ... of what it was at the start."""
+    path = enumerate(descent(kappa, momentum=momentum))
+    steps, w = next(path)
+    stops = []
+    for halvings in range(1, HALVINGS + 1):
+        while error(w, kappa) > error(start(kappa), kappa) / 2**halvings:
+            steps, w = next(path)
+        stops.append((steps, w))
+    return stops
+
+
+def grows_with_the_tolerance(conditions: tuple[int, ...] = CONDITIONS, *, truth: Fraction = Fraction(0)) -> Certificate:
+    """Whether stopping at a larger tolerance leaves a larger error, for each condition number.
+
+    The error has its minimum a share `truth` of the way from the training error's minimum to the start: at 0 it is the
+    training error itself, elsewhere the expected error on new data when the sample has misled.
+    """
+    errors = []
+    for kappa in conditions:
+        first = start(kappa)
+        minimum = truth * first[0], truth * first[1]
+        errors.append([error(w, kappa, minimum=minimum) for _, w in stopped(kappa)])
+    grows = all(coarse > fine for row in errors for coarse, fine in pairwise(row))
+    return Certificate(grows, conditions=conditions, errors=[[float(e) for e in row] for row in errors])
+
+
+def costs_kappa_log(*, momentum: bool = False) -> Certificate:
+    """Whether the steps to a share 2^-m of the gap lie between the two bounds of the module's docstring."""
+    low, high = LOG_2
+    steps = {kappa: [count for count, _ in stopped(kappa, momentum=momentum)] for kappa in CONDITIONS}
+    between = all(
+        Fraction(kappa - 1, 2) * (m - 1) * low <= count <= ceil(Fraction(kappa, 2) * m * high)
+        for kappa, counts in steps.items()
+        for m, count in enumerate(counts, start=1)
+    )
+    return Certificate(between, conditions=CONDITIONS, steps=list(steps.values()))
+
+
+def test_claim(judge):
+    judge(grows_with_the_tolerance).supports()
+
+
+def test_steps_grow_as_kappa_log(judge):
+    judge(costs_kappa_log).supports()
+
+
+def test_control_well_conditioned(judge):
+    """With kappa = 1 the first step ends at the minimum, whatever the tolerance."""
+    judge(grows_with_the_tolerance, conditions=(1,)).refutes()
+
+
+def test_control_error_on_new_data(judge):
+    """With the truth half way between start and minimum, to stop early is better than to go on."""
+    judge(grows_with_the_tolerance, truth=Fraction(1, 2)).refutes()
+
+
+def test_control_heavy_ball(judge):
+    """With momentum the steps grow as the root of kappa, and fall short of the lower bound."""
+    judge(costs_kappa_log, momentum=True).refutes()
+
+
+def figure(measured: Measured, ax: Axes) -> None:
+    """Steps until the gap is within rho, with the two bounds as a band, and the heavy ball's for the largest kappa."""
+    rho = [2.0**-m for m in range(1, HALVINGS + 1)]
+    log_2 = float(LOG_2[1])
+    for kappa, steps in zip(CONDITIONS, measured["steps_grow_as_kappa_log"]["steps"], strict=True):
+        low = [(kappa - 1) / 2 * (m - 1) * log_2 for m in range(1, HALVINGS + 1)]
+        high = [ceil(kappa / 2 * m * log_2) for m in range(1, HALVINGS + 1)]
+        ax.fill_between(rho, low, high, color="C0", alpha=0.2, linewidth=0)
+        ax.plot(rho, steps, ".-", color="C0")
+        ax.annotate(f" kappa = {kappa}", (rho[-1], steps[-1]), va="center", color="C0")
+    heavy_ball = measured["control_heavy_ball"]["steps"][-1]
+    ax.plot(rho, heavy_ball, ".--", color="C1", label=f"heavy ball, kappa = {CONDITIONS[-1]} (control)")
+    ax.plot([], [], ".-", color="C0", label="gradient descent, between its bounds")
+    ax.set_xscale("log", base=2)
+    ax.set_xlim(0.7, rho[-1] / 16)
+    ax.set(xlabel="tolerance, as a share of the first gap", ylabel="steps")
+    ax.legend(loc="upper left")
