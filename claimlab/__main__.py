@@ -12,15 +12,20 @@ from claimlab import __version__, records
 WRITTEN, LEFT_SOMETHING_OUT, USAGE = 0, 1, 4
 _SHOWN = 20
 
+FORMATS = {"html": "index.html", "markdown": "summary.md", "json": "claims.json"}
+"""The forms of a report, and the file each is written to."""
+
 _EPILOG = """\
 exit status:
-  0  the page was written
-  1  the page was written, but lines of RECORDS could not be read; the page and stderr name them
+  0  the report was written
+  1  the report was written, but lines of RECORDS could not be read; the report and stderr name them
   4  nothing was written; stderr says why
 
 examples:
   python -m claimlab report reports/latest
   python -m claimlab report cpu/records.jsonl cuda/records.jsonl --output both.html
+  python -m claimlab report reports/latest --against before/records.jsonl
+  python -m claimlab report reports/latest --format markdown --output -
 """
 
 
@@ -41,9 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     report = commands.add_parser(
         "report",
-        help="make the HTML report of a run again from its records",
-        description="Make the HTML report again from record files, without judging anything. The figures are drawn "
-        "by the claim modules of the project you are in.",
+        help="make the report of a run again from its records, or compare two runs",
+        description="Make the report again from record files, without judging anything. The figures are drawn by "
+        " the claim modules of the project you are in.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -57,8 +62,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report.add_argument(
         "--output",
         type=Path,
-        metavar="PAGE",
-        help="the page to write (default: index.html beside the first RECORDS)",
+        metavar="FILE",
+        help="the file to write, or - for stdout (default: index.html, summary.md or claims.json beside the first "
+        "RECORDS)",
+    )
+    report.add_argument(
+        "--format",
+        choices=tuple(FORMATS),
+        default="html",
+        help="html: the page; markdown: a summary for a pull request; json: every claim for other programs "
+        "(default: html)",
+    )
+    report.add_argument(
+        "--against",
+        type=Path,
+        metavar="RECORDS",
+        help="another run to compare with (html and markdown): its verdicts stand beside these, and what changed first",
     )
     report.add_argument(
         "--root",
@@ -68,35 +87,77 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     chosen = parser.parse_args(arguments)
     try:
-        return write_report(chosen.records, output=chosen.output, root=chosen.root)
+        return write_report(
+            chosen.records, output=chosen.output, root=chosen.root, form=chosen.format, against=chosen.against
+        )
     except UsageError as error:
         print(f"python -m claimlab report: {error}", file=sys.stderr)
         return USAGE
 
 
-def write_report(sources: Sequence[Path], *, output: Path | None = None, root: Path | None = None) -> int:
-    """Read the record files, write the page, and say on stderr what could not be read."""
-    from claimlab.report import page
-
-    files = [source / "records.jsonl" if source.is_dir() else source for source in sources]
-    judged: list[records.Record] = []
-    complaints: list[str] = []
-    for file in files:
-        found, unread = _read(file)
-        judged += found
-        complaints += unread
-    output = output or files[0].with_name("index.html")
-    text = page.render(judged, root=root or _project(Path.cwd()), complaints=complaints)
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"the page {output} cannot be written ({error.strerror}).") from error
+def write_report(
+    sources: Sequence[Path],
+    *,
+    output: Path | None = None,
+    root: Path | None = None,
+    form: str = "html",
+    against: Path | None = None,
+) -> int:
+    """Read the record files, write the report, and say on stderr what could not be read."""
+    if against and form == "json":
+        raise UsageError("--against compares in html and markdown; claims.json holds one run, so write one for each.")
+    judged, complaints = _read_all(sources)
+    base, unread = _read_all([against]) if against else (None, [])
+    complaints += unread
+    text = _written(form, judged, base, complaints, root or _project(Path.cwd()))
+    output = output or _file(sources[0]).with_name(FORMATS[form])
+    if str(output) == "-":
+        sys.stdout.write(text)
+    else:
+        try:
+            output.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"the report {output} cannot be written ({error.strerror}).") from error
     for sentence in complaints[:_SHOWN]:
         print(f"left out: {sentence}", file=sys.stderr)
     if len(complaints) > _SHOWN:
         print(f"left out: {len(complaints) - _SHOWN} more lines.", file=sys.stderr)
-    print(f"report: {output}")
+    if str(output) != "-":
+        print(f"report: {output}")
     return LEFT_SOMETHING_OUT if complaints else WRITTEN
+
+
+def _written(
+    form: str,
+    judged: list[records.Record],
+    base: list[records.Record] | None,
+    complaints: list[str],
+    root: Path,
+) -> str:
+    from claimlab.report import compare, page, summary
+
+    match form:
+        case "json":
+            return summary.claims_json(judged, complaints)
+        case "markdown":
+            changes = None if base is None else compare.changes(base, judged)
+            return summary.markdown(judged, complaints, changes)
+        case _:
+            return page.render(judged, root=root, complaints=complaints, base=base)
+
+
+def _read_all(sources: Sequence[Path]) -> tuple[list[records.Record], list[str]]:
+    judged: list[records.Record] = []
+    complaints: list[str] = []
+    for source in sources:
+        found, unread = _read(_file(source))
+        judged += found
+        complaints += unread
+    return judged, complaints
+
+
+def _file(source: Path) -> Path:
+    return source / "records.jsonl" if source.is_dir() else source
 
 
 def _read(file: Path) -> tuple[list[records.Record], list[str]]:

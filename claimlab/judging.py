@@ -2,10 +2,12 @@
 
 import platform
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -167,7 +169,7 @@ def make_record(judge: Judge, outcome: evidence.Outcome, *, verdict: str, passed
     item = judge.item
     return records.Record(
         **_in_its_own_words(judge.claim, item),
-        **_where(),
+        **_where(item),
         test=item.originalname,
         about=(item.function.__doc__ or "").strip(),
         asks=judge.asks,
@@ -196,7 +198,7 @@ def make_declaration(claim: Claim, item: pytest.Item, run: Run) -> records.Recor
     """The record of a claim that cannot be tested."""
     return records.Record(
         **_in_its_own_words(claim, item),
-        **_where(),
+        **_where(item),
         test=item.name,
         about="",
         asks="",
@@ -227,8 +229,9 @@ def _in_its_own_words(claim: Claim, item: pytest.Item) -> dict[str, Any]:
     }
 
 
-def _where() -> dict[str, Any]:
+def _where(item: pytest.Item) -> dict[str, Any]:
     return {
+        "commit": _commit(item.config.rootpath),
         "threads": _threads(),
         "torch": metadata.version("torch"),
         "claimlab": __version__,
@@ -236,6 +239,16 @@ def _where() -> dict[str, Any]:
         "machine": f"{platform.system()} {platform.machine()}",
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+@cache
+def _commit(root: Path) -> str:
+    """The project's commit, marked when its files differ from it."""
+    command = ["git", "-C", str(root), "describe", "--always", "--abbrev=10", "--dirty=+", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
 
 
 def _threads() -> int:

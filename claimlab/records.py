@@ -69,6 +69,7 @@ class Record:
     machine: str
     when: str
     command: str
+    commit: str = ""
     schema: int = SCHEMA
 
     @property

@@ -31,7 +31,7 @@ def summary(judged: list[Record], unjudged: Sequence[str] = ()) -> Iterator[tupl
             good = all(test.passed for test in tests) and tests[0].module not in broken
             seconds = sum(test.seconds for test in tests)
             mark = "--  " if tests[0].declared else "ok  " if good else "FAIL"
-            line = f"  {mark} {tests[0].finding:<10} {_name(tests[0]):<{width}}  {_words(tests)}  {seconds:.1f} s"
+            line = f"  {mark} {tests[0].finding:<10} {_name(tests[0]):<{width}}  {evidence(tests)}  {seconds:.1f} s"
             yield line, {"green": good, "red": not good}
     failed = sum(not record.passed for record in judged)
     counts = ", ".join(f"{count} {finding}" for finding in FINDINGS if (count := list(claims.values()).count(finding)))
@@ -95,8 +95,8 @@ def _name(record: Record) -> str:
     return f"{' '.join(record.covers):<6} {record.claim.partition('/')[2]}"
 
 
-def _words(tests: list[Record]) -> str:
-    """The evidence for a claim in a few words."""
+def evidence(tests: list[Record]) -> str:
+    """The evidence for a claim, of all its tests, in a few words."""
     if tests[0].declared:
         return "declared, not tested"
     claims = Counter(_word(test) for test in tests if not test.control)

@@ -1,5 +1,10 @@
 """The slides of the deck, in their order: the order of the report."""
 
+import re
+from typing import Any
+
+from claimlab.records import Record
+
 DECK = "Learning with Deep Networks: Expressivity, Optimization & Generalization"
 AUTHORS = "Charles Ollion and Olivier Grisel"
 
@@ -51,3 +56,10 @@ def place(slide: str) -> int:
 def title(slide: str) -> str:
     """A slide's title as the deck has it, where the deck has it."""
     return (*SLIDES, slide)[place(slide)]
+
+
+def order(claim: Record) -> tuple[Any, ...]:
+    """Where a claim stands: by its slide, then by its first entry of the catalogue (B2 before B10)."""
+    entry = claim.covers[0] if claim.covers else ""
+    parts = [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", entry)]
+    return place(claim.slide), title(claim.slide), parts, claim.claim

@@ -56,9 +56,10 @@ class Order:
 
 @dataclass(frozen=True)
 class Picture:
-    """An inline SVG, or the sentence that stands in its place."""
+    """An inline SVG with the words that describe it, or the sentence that stands in its place."""
 
     svg: str = ""
+    caption: str = ""
     missing: str = ""
 
 
@@ -124,13 +125,16 @@ def _result(future: Future[Picture] | None) -> Picture:
 
 def _picture(order: Order) -> Picture:
     try:
-        return Picture(svg=draw(order.module, order.measured, name=order.name))
+        return draw(order.module, order.measured, name=order.name)
     except NoFigureError as reason:
         return Picture(missing=str(reason))
 
 
-def draw(module: Path | None, measured: Measured, *, name: str) -> str:
-    """The claim module's figure as inline SVG; `name` makes its ids unique on the page. Raises `NoFigureError`."""
+def draw(module: Path | None, measured: Measured, *, name: str) -> Picture:
+    """The claim module's figure as inline SVG; `name` makes its ids unique on the page. Raises `NoFigureError`.
+
+    The docstring of `figure` is the caption, and what a screen reader says of the picture.
+    """
     if module is None:
         raise NoFigureError("No figure: the module that draws it is not here.")
     try:
@@ -142,7 +146,8 @@ def draw(module: Path | None, measured: Measured, *, name: str) -> str:
         raise NoFigureError("This claim draws no figure.")
     absent = [name for name in discover.tests_of(loaded) if not measured.get(name.removeprefix("test_"))]
     try:
-        return _svg(figure, measured, name)
+        caption = " ".join((figure.__doc__ or "").split())
+        return Picture(_svg(figure, measured, name, alt=caption or "Figure."), caption)
     except (Exception, SystemExit) as error:
         if isinstance(error, KeyError) and absent:
             said = f"it needs more than was measured here; no numbers of {', '.join(absent)}"
@@ -154,7 +159,7 @@ def _said(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:200]
 
 
-def _svg(figure: Callable[[Measured, "Axes"], None], measured: Measured, name: str) -> str:
+def _svg(figure: Callable[[Measured, "Axes"], None], measured: Measured, name: str, *, alt: str) -> str:
     import matplotlib.style
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -170,7 +175,7 @@ def _svg(figure: Callable[[Measured, "Axes"], None], measured: Measured, name: s
                 axis.set_minor_formatter(_superscripts(axis.get_minor_formatter()))
         _make_room(canvas.figure)
         canvas.print_svg(out, metadata={"Date": None})
-    return _inline(out.getvalue(), name)
+    return _inline(out.getvalue(), name, alt=alt)
 
 
 def _make_room(figure: "Figure") -> None:
@@ -260,7 +265,7 @@ _HUNDREDTHS = re.compile(r"(\.\d\d)\d+")
 _REFERENCE = re.compile(r"^#(\S+)$|url\(#([^)]+)\)")
 
 
-def _inline(svg: str, name: str) -> str:
+def _inline(svg: str, name: str, *, alt: str) -> str:
     """Matplotlib's SVG without what a page must not have twice (ids, styles) and in the page's colours and font."""
     root = ET.fromstring(svg)
     for parent in list(root.iter()):
@@ -279,6 +284,7 @@ def _inline(svg: str, name: str) -> str:
     root.attrib = {
         "viewBox": f"0 0 {width} {height}",
         "role": "img",
+        "aria-label": alt,
         "fill": "currentColor",
         "stroke-linejoin": "round",
         "stroke-linecap": "butt",

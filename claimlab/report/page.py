@@ -19,7 +19,7 @@ from markupsafe import Markup
 from claimlab import discover, judge, records, terminal
 from claimlab.claim import FINDINGS
 from claimlab.records import Record
-from claimlab.report import deck, figures, paths, words
+from claimlab.report import compare, deck, figures, paths, words
 
 _HERE = Path(__file__).parent
 _SHOWN_COMPLAINTS = 20
@@ -36,6 +36,7 @@ class Row:
     evidence: list[str]
     metrics: list[tuple[str, str]]
     world: str
+    before: str
     failure: str
 
 
@@ -47,23 +48,48 @@ class Card:
     anchor: str
     rows: list[Row]
     red: int
+    kinds: list[str]
+    verdict: str
     seconds: float
     figure: Markup
+    caption: str
     plots: list[Markup]
     notes: list[str]
 
 
-def render(judged: list[Record], *, root: Path, complaints: Sequence[str] = (), unjudged: Sequence[str] = ()) -> str:
+@dataclass(frozen=True)
+class Change:
+    """A line of what changed between two runs."""
+
+    claim: str
+    test: str
+    anchor: str
+    says: str
+    red: bool = False
+
+
+def render(
+    judged: list[Record],
+    *,
+    root: Path,
+    complaints: Sequence[str] = (),
+    unjudged: Sequence[str] = (),
+    base: list[Record] | None = None,
+) -> str:
     """The page. `root` is the project's directory, where the claim modules that draw the figures lie.
 
     `complaints` are sentences about lines of a record file that could not be read, `unjudged` the node ids of tests
-    that failed before they could be judged; the page shows both where nobody can miss them.
+    that failed before they could be judged; the page shows both where nobody can miss them. `base` is another run to
+    compare with: the page shows its verdicts beside these, and what changed.
     """
     claims = [list(tests) for _, tests in groupby(sorted(judged, key=_order), key=lambda record: record.claim)]
-    claims.sort(key=lambda tests: _deck_order(_newest(tests)))
+    claims.sort(key=lambda tests: deck.order(_newest(tests)))
     pictures = figures.draw_all([_order_figure(tests, root) for tests in claims])
     varying = _varying(judged, [name for name in _WORLD if name != "version"])
-    cards = [_card(tests, picture, root, varying) for tests, picture in zip(claims, pictures, strict=True)]
+    pairs = compare.matched(base, judged) if base else []
+    before = {id(pair.head): pair.base for pair in pairs}
+    cards = [_card(tests, picture, root, varying, before) for tests, picture in zip(claims, pictures, strict=True)]
+    changes = compare.changes(base, judged) if base is not None else None
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
         autoescape=True,
@@ -85,13 +111,25 @@ def render(judged: list[Record], *, root: Path, complaints: Sequence[str] = (), 
         findings=_findings(cards),
         meanings=FINDINGS,
         run=_run(judged),
+        base_run=_run(base) if base else None,
+        changes=changes,
+        change_lists=list(_change_lists(changes, {card.claim.claim: card.anchor for card in cards})) if changes else [],
+        strip=_strip(cards),
+        filters=[
+            ("section", list(dict.fromkeys(card.claim.section for card in cards))),
+            ("finding", [finding for finding, _ in _findings(cards)]),
+            ("evidence", sorted({kind for card in cards for kind in card.kinds})),
+            ("verdict", sorted({card.verdict for card in cards})),
+        ],
         complaints=complaints[:_SHOWN_COMPLAINTS],
         complaints_beyond=max(0, len(complaints) - _SHOWN_COMPLAINTS),
         unjudged=unjudged,
     )
 
 
-def _card(tests: list[Record], picture: figures.Picture, root: Path, varying: set[str]) -> Card:
+def _card(
+    tests: list[Record], picture: figures.Picture, root: Path, varying: set[str], before: dict[int, Record | None]
+) -> Card:
     newest = _newest(tests)
     tests = [test for test in tests if not test.declared]
     styles = paths.styles(tests)
@@ -107,6 +145,7 @@ def _card(tests: list[Record], picture: figures.Picture, root: Path, varying: se
             world=", ".join(
                 f"{_WORLD[name]} {getattr(test, name)}" for name in _WORLD if name in varying and _plays(test, name)
             ),
+            before=words.before(before[id(test)], test) if id(test) in before else "",
             failure=_failure(test),
         )
         for test, style in zip(tests, styles, strict=True)
@@ -116,8 +155,11 @@ def _card(tests: list[Record], picture: figures.Picture, root: Path, varying: se
         anchor=_anchor(newest),
         rows=rows,
         red=sum(not test.passed for test in tests),
+        kinds=sorted({test.kind for test in tests}) or ["none"],
+        verdict="untested" if not tests else "green" if all(test.passed for test in tests) else "red",
         seconds=math.fsum(test.seconds for test in tests),
         figure=Markup(picture.svg),
+        caption=picture.caption,
         plots=paths.plots(tests, styles),
         notes=[*_notes(newest, tests, root), *([picture.missing] if picture.missing else [])],
     )
@@ -185,10 +227,27 @@ def _order(record: Record) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _deck_order(claim: Record) -> tuple[Any, ...]:
-    entry = claim.covers[0] if claim.covers else ""
-    parts = [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", entry)]
-    return deck.place(claim.slide), deck.title(claim.slide), parts, claim.claim
+def _strip(cards: list[Card]) -> list[tuple[int, str, list[Card]]]:
+    """Every slide of the deck in order, with its number and its claims; slides the deck does not know stand last."""
+    by_slide: dict[str, list[Card]] = {slide: [] for slide in deck.SLIDES}
+    for card in cards:
+        by_slide.setdefault(deck.title(card.claim.slide), []).append(card)
+    return [(number, slide, of_slide) for number, (slide, of_slide) in enumerate(by_slide.items(), start=1)]
+
+
+def _change_lists(changes: compare.Changes, anchors: dict[str, str]) -> Iterator[tuple[str, list[Change]]]:
+    def line(pair: compare.Pair, says: str) -> Change:
+        claim = pair.either.claim
+        return Change(
+            claim, pair.either.test, anchors.get(claim, ""), says, red=bool(pair.head and not pair.head.passed)
+        )
+
+    yield "Verdicts", [line(pair, words.verdicts(pair.base, pair.head)) for pair in changes.verdicts]
+    yield (
+        "Effect sizes whose intervals do not overlap",
+        [line(move.pair, words.moved(move)) for move in changes.effects],
+    )
+    yield "Cost", [line(pair, words.costs(pair.base, pair.head)) for pair in changes.costs]
 
 
 def _findings(cards: list[Card]) -> list[tuple[str, int]]:
@@ -211,6 +270,7 @@ def _run(judged: list[Record]) -> dict[str, str]:
         "torch": words.listed(record.torch for record in judged),
         "Python": words.listed(record.python for record in judged),
         "Claimlab": words.listed(record.claimlab for record in judged),
+        "Commit": words.listed(record.commit for record in judged if record.commit),
         "Machine": words.listed(record.machine for record in judged),
         "Chance of a false alarm": words.chance(terminal.false_alarm(sequential)) if sequential else "",
     }

@@ -8,6 +8,8 @@ from typing import Any
 from claimlab import judge, records
 from claimlab.claim import Statistical
 from claimlab.records import Record
+from claimlab.report.compare import Moved
+from claimlab.report.effects import Effect, effects
 
 _LONGEST, _SHOWN = 160, 8
 RAISED = str.maketrans("0123456789-\N{MINUS SIGN}", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁻")
@@ -72,8 +74,46 @@ def role(record: Record) -> str:
     return {"test_claim": "claim", "test_deck_wording": "deck wording"}.get(record.test, "also tested")
 
 
+def before(base: Record | None, head: Record) -> str:
+    """What the run compared with says of the same test."""
+    if base is None:
+        return "Not in the run compared with."
+    seeds = f", {base.wins} of {counted(base.n, 'seed')} won" if base.n and base.wins is not None else ""
+    note = f", version {base.version} of the claim" if base.version != head.version else ""
+    return f"Compared with: {verdict(base)}{seeds}, in {seconds(base.seconds)}{note}."
+
+
+def verdicts(base: Record | None, head: Record | None) -> str:
+    """How a verdict changed."""
+    if base is None or head is None:
+        record, which = (head, "new") if head else (base, "gone")
+        assert record is not None
+        return f"{which}, {verdict(record)}"
+    if base.finding != head.finding and base.verdict == head.verdict:
+        return f"found {base.finding}, now {head.finding}"
+    return f"{verdict(base)}, now {verdict(head)}"
+
+
+def moved(move: Moved) -> str:
+    """How an effect size changed."""
+    return f"{move.metric} {interval(move.base)}, now {interval(move.head)}"
+
+
+def costs(base: Record | None, head: Record | None) -> str:
+    """How a cost changed."""
+    assert base
+    assert head
+    return f"{seconds(base.seconds)}, now {seconds(head.seconds)}"
+
+
+def interval(effect: Effect) -> str:
+    """A mean with its interval."""
+    return f"{value(effect.mean)} [{value(effect.low)}, {value(effect.high)}]"
+
+
 def metrics(record: Record) -> Iterator[tuple[str, str]]:
-    """Each metric of a statistical record: its name, and its median and range over the judged seeds."""
+    """Each metric of a statistical record: its name; median, range and mean with interval over the judged seeds."""
+    means = effects(record)
     for name, column in records.table(record).items():
         if name == "win" or not column:
             continue
@@ -90,7 +130,8 @@ def metrics(record: Record) -> Iterator[tuple[str, str]]:
         elif finite[0] == finite[-1]:
             yield name, f"{value(finite[0])} on every seed{odd}"
         else:
-            yield name, f"{value(_median(finite))} ({value(finite[0])} to {value(finite[-1])}){odd}"
+            mean = f"; mean {interval(means[name])}" if name in means else ""
+            yield name, f"{value(_median(finite))} ({value(finite[0])} to {value(finite[-1])}){mean}{odd}"
 
 
 def _median(ordered: list[float]) -> float:

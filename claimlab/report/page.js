@@ -1,0 +1,73 @@
+// Filters and search. Without this script the page shows every claim; with it, the view is in the address.
+(() => {
+  const form = document.querySelector(".filter");
+  const cards = [...document.querySelectorAll(".card")];
+  const words = new Map(cards.map((card) => [card, card.textContent.toLowerCase()]));
+  const fields = ["q", "section", "finding", "evidence", "verdict"];
+
+  const matches = (card) =>
+    fields.every((name) => {
+      const wanted = form.elements[name].value.trim().toLowerCase();
+      if (!wanted) return true;
+      if (name === "q") return wanted.split(/\s+/).every((word) => words.get(card).includes(word));
+      return card.dataset[name].split(" ").includes(wanted);
+    });
+
+  const apply = () => {
+    let shown = 0;
+    for (const card of cards) {
+      card.hidden = !matches(card);
+      shown += !card.hidden;
+      document.querySelector(`.pill[href="#${CSS.escape(card.id)}"]`)?.classList.toggle("out", card.hidden);
+    }
+    for (const slide of document.querySelectorAll(".slide")) slide.hidden = !slide.querySelector(".card:not([hidden])");
+    const filtered = fields.some((name) => form.elements[name].value.trim());
+    form.querySelector("output").value = filtered ? `${shown} of ${cards.length} claims` : `${cards.length} claims`;
+  };
+
+  const toAddress = () => {
+    const query = new URLSearchParams();
+    for (const name of fields) if (form.elements[name].value.trim()) query.set(name, form.elements[name].value.trim());
+    history.replaceState(null, "", `${query.size ? `?${query}` : location.pathname}${location.hash}`);
+  };
+
+  const fromAddress = () => {
+    const query = new URLSearchParams(location.search);
+    for (const name of fields) {
+      const field = form.elements[name];
+      field.value = query.get(name) ?? "";
+      if (field.selectedIndex === -1) field.value = ""; // a value this report does not have
+    }
+    apply();
+  };
+
+  const change = () => {
+    apply();
+    toAddress();
+  };
+
+  // A link to a claim that the filters hide shows it all the same.
+  const toTarget = () => {
+    const card = cards.find((each) => `#${each.id}` === decodeURIComponent(location.hash));
+    if (!card) return;
+    if (card.hidden) {
+      form.reset();
+      change();
+    }
+    card.scrollIntoView();
+  };
+
+  form.addEventListener("input", change);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("reset", () => setTimeout(change));
+  addEventListener("popstate", fromAddress);
+  addEventListener("hashchange", toTarget);
+  addEventListener("keydown", (event) => {
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
+    event.preventDefault();
+    form.elements.q.focus();
+  });
+  form.hidden = false;
+  fromAddress();
+  toTarget();
+})();

@@ -1,0 +1,196 @@
+"""The report in a real browser: filters, search, links, the comparison, accessibility; no error and no request.
+
+Debian's chromium is driven headless. Without one these tests are skipped, but where CLAIMLAB_CHROMIUM names one it
+must be there.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from claimlab import records
+from claimlab.report import page as report
+
+ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "reports" / "reference" / "records.jsonl"
+CLAIMS = ("D1", "D2", "D6", "B2", "C2", "H22", "F7")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    named = os.environ.get("CLAIMLAB_CHROMIUM")
+    chromium = named or shutil.which("chromium") or shutil.which("google-chrome")
+    if not chromium:
+        pytest.skip("no chromium here: install it (apt-get install chromium), or name one in CLAIMLAB_CHROMIUM")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def some_records() -> list[records.Record]:
+    read, complaints = records.read(REFERENCE)
+    assert not complaints
+    return [record for record in read if set(record.covers) & set(CLAIMS)]
+
+
+@pytest.fixture(scope="module")
+def green(tmp_path_factory) -> Path:
+    """The page of some claims of the reference run."""
+    path = tmp_path_factory.mktemp("report") / "index.html"
+    path.write_text(report.render(some_records(), root=ROOT), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory) -> Path:
+    """The same run with one red test, against itself as it was, with another effect size and another cost."""
+    base = some_records()
+    head = []
+    for record in base:
+        if (record.covers, record.test) == (["D6"], "test_claim"):
+            rows = {name: [0.5 * (1 + place / 99) for place in range(16)] for name in record.rows}
+            record = replace(record, seconds=record.seconds + 9, rows=rows | {"win": record.rows["win"]})
+        if (record.covers, record.test) == (["B2"], "test_claim"):
+            record = replace(record, verdict="REFUTED", passed=False, counterexample="Fraction(1, 2)")
+        head.append(record)
+    path = tmp_path_factory.mktemp("compared") / "index.html"
+    path.write_text(report.render(head, root=ROOT, base=base), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator:
+    """Opens a page; afterwards no error was logged and nothing but the file itself was requested."""
+    said: list[str] = []
+    requested: list[str] = []
+    contexts = []
+
+    def open_page(path: Path, *, query: str = "", **options) -> Page:
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: requested.append(request.url))
+        page.goto(f"file://{path}{query}")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert said == []
+    assert [url for url in requested if not url.startswith(("file://", "data:"))] == []
+
+
+def shown(page: Page) -> set[str]:
+    """The catalogue entries of the cards that can be seen."""
+    return {
+        card.locator(".id .covers").inner_text().upper() for card in page.locator(".card").all() if card.is_visible()
+    }
+
+
+EVERYTHING = {"D1", "D2", "D6", "B2", "C2 C3", "H22", "F7"}
+
+
+def test_everything_is_there_at_first(visit, green):
+    page = visit(green)
+    assert shown(page) == EVERYTHING
+    assert page.locator(".filter output").inner_text() == "7 claims"
+
+
+@pytest.mark.parametrize(
+    ("field", "choice", "left"),
+    [
+        ("finding", "false", {"D1", "D2"}),
+        ("section", "expressivity", {"B2", "C2 C3"}),
+        ("evidence", "statistical", {"D2", "D6", "H22"}),
+        ("verdict", "green", EVERYTHING),
+    ],
+)
+def test_a_filter_leaves_its_claims_and_lives_in_the_address(visit, green, field, choice, left):
+    page = visit(green)
+    page.select_option(f"select[name={field}]", choice)
+    assert shown(page) == left
+    assert page.url.endswith(f"?{field}={choice}")
+    page.reload()
+    assert shown(page) == left
+    page.click("button[type=reset]")
+    assert shown(page) == EVERYTHING
+    assert "?" not in page.url
+
+
+def test_search_finds_words_in_any_order_and_joins_the_filters(visit, green):
+    page = visit(green)
+    page.keyboard.press("/")
+    page.keyboard.type("MOONS  width")
+    assert "D6" in shown(page)
+    assert "D1" not in shown(page)
+    page.select_option("select[name=finding]", "scoped")
+    assert shown(page) == {"H22"}
+    assert visit(green, query="?q=moons+width&finding=scoped").locator(".card:visible").count() == 1
+    page.fill("input[name=q]", "no such words anywhere")
+    assert shown(page) == set()
+    assert page.locator(".filter output").inner_text() == "0 of 7 claims"
+
+
+def test_a_value_the_page_does_not_have_filters_nothing(visit, green):
+    assert shown(visit(green, query="?finding=nonsense&evidence=<script>")) == EVERYTHING
+
+
+def test_the_strip_leads_to_a_claim_even_to_one_that_is_filtered_out(visit, green):
+    page = visit(green, query="?finding=false")
+    page.click(".pill:has-text('H22')")
+    assert page.locator("[data-section=generalization]").is_visible()
+    expect(page.locator("[data-section=generalization] > header")).to_be_in_viewport()
+
+
+def test_without_javascript_everything_can_be_read(visit, green):
+    page = visit(green, java_script_enabled=False)
+    assert shown(page) == EVERYTHING
+    assert not page.locator(".filter").is_visible()
+
+
+def test_the_comparison_says_what_changed_verdicts_first(visit, compared):
+    page = visit(compared)
+    titles = page.locator(".changes h3").all_inner_texts()
+    assert titles == ["Verdicts", "Effect sizes whose intervals do not overlap", "Cost"]
+    assert "supported, now refuted, not supported" in page.locator(".changes li").first.inner_text()
+    page.locator(".changes a").first.click()
+    assert "B2" in page.locator(".card:target .id").inner_text()
+    assert "Compared with: supported" in page.locator(".card:target").inner_text()
+    assert page.locator(".runs tbody tr").count() > 5
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_axe_finds_nothing(visit, compared, scheme, width):
+    page = visit(compared, color_scheme=scheme, viewport={"width": width, "height": 900})
+    for details in page.locator("details summary").all():
+        details.click()
+    found = Axe().run(page)
+    assert [
+        (violation["id"], node["target"]) for violation in found.response["violations"] for node in violation["nodes"]
+    ] == []
+
+
+@pytest.mark.parametrize("width", [320, 768, 1280, 2560])
+def test_nothing_is_wider_than_the_screen(visit, compared, width):
+    page = visit(compared, viewport={"width": width, "height": 900})
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= width
+
+
+def test_every_control_can_be_reached_by_keyboard(visit, green):
+    page = visit(green)
+    page.locator(".filter input").focus()
+    reached = []
+    for _ in range(5):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.name || document.activeElement.type"))
+    assert reached == ["section", "finding", "evidence", "verdict", "reset"]
