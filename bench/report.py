@@ -31,7 +31,7 @@ Case = dict[str, Any]
 
 @dataclass(frozen=True)
 class Bar:
-    """A ratio to reach, what was measured, and where a miss comes from."""
+    """A ratio (for the report, a size) to reach, what was measured, and where a miss comes from."""
 
     says: str
     measured: float
@@ -54,6 +54,9 @@ def bars(cases: Sequence[Case]) -> Iterator[Bar]:
     for case in of_kind(cases, "step"):
         yield Bar(f"{case['name']}: one by one / block", case["over_one_by_one"], case["needs"], at_least=True)
         yield Bar(f"{case['name']}: vmap / block", case["over_vmap"], 1.0, at_least=True)
+    for case in of_kind(cases, "page"):
+        yield Bar(f"{case['name']}: seconds", case["seconds"], 10.0, at_least=False)
+        yield Bar(f"{case['name']}: megabytes", case["megabytes"], 3.0, at_least=False)
     for case in of_kind(cases, "conv/BN"):
         name = f"{case['name']}, {case['mode']}"
         roofline = f"at {case['of_the_limit']:.0%} of the roofline, which {bound_by(case)} sets"
@@ -100,6 +103,7 @@ def markdown(run: dict[str, Any], cases: Sequence[Case]) -> str:
         *_steps(of_kind(cases, "step")),
         *_claims(of_kind(cases, "claim")),
         *_start_up(of_kind(cases, "start-up")),
+        *_page(of_kind(cases, "page")),
     ]
     blocks = of_kind(cases, "conv/BN")
     if blocks:
@@ -170,6 +174,13 @@ def _start_up(cases: list[Case]) -> Iterator[str]:
             f"{case['over_import_torch']:.1f} times what `import torch` takes ({seconds['import torch']:.2f} s); "
             f"`import claimlab` takes {seconds['import claimlab']:.2f} s. Interpreters included."
         )
+        yield ""
+
+
+def _page(cases: list[Case]) -> Iterator[str]:
+    for case in cases:
+        yield from ("## The report", "")
+        yield f"{case['name'].capitalize()} is made in {case['seconds']:.1f} s and holds {case['megabytes']:.1f} MB."
         yield ""
 
 

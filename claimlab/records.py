@@ -10,7 +10,8 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin
 
 SCHEMA = 1
 ERROR = "ERROR"
@@ -109,11 +110,26 @@ def decode(line: str) -> Record:
         raise NotARecordError(
             f"the record has schema {values['schema']}; this version of claimlab reads schema {SCHEMA}"
         )
-    known = {entry.name for entry in fields(Record)}
+    known = {entry.name: entry.type for entry in fields(Record)}
+    given = {name: value for name, value in values.items() if name in known}
+    for name, value in given.items():
+        if not _fits(value, known[name]):
+            raise NotARecordError(f"the record's {name} is not what it should be ({json.dumps(value)[:60]})")
     try:
-        return Record(**{name: value for name, value in values.items() if name in known})
+        return Record(**given)
     except TypeError as error:
         raise NotARecordError(f"the record is incomplete ({error})") from error
+
+
+def _fits(value: object, wanted: Any) -> bool:
+    """Whether a value of JSON has the type that a field declares; what lists and objects hold is taken as it is."""
+    if isinstance(wanted, UnionType):
+        return any(_fits(value, each) for each in get_args(wanted))
+    if wanted is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if get_args(wanted) == (str,) or get_args(wanted) == (float,):
+        return isinstance(value, list) and all(_fits(entry, get_args(wanted)[0]) for entry in value)
+    return isinstance(value, get_origin(wanted) or wanted) and (wanted is not int or not isinstance(value, bool))
 
 
 def read(path: Path) -> tuple[list[Record], list[str]]:

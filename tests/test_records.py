@@ -177,3 +177,14 @@ def test_the_schema_is_documented():
     text = (ROOT / "docs" / "records.md").read_text(encoding="utf-8")
     for name in Record.__dataclass_fields__:
         assert f"`{name}`" in text, f"docs/records.md does not describe the field {name!r}"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("claim", 3), ("covers", "D6"), ("covers", [6]), ("version", "1"), ("version", True), ("passed", 1), ("wins", 2.5),
+     ("path", ["far"]), ("rows", []), ("seconds", "1"), ("seconds", False), ("n", "11"), ("counterexample", {})],
+)  # fmt: skip
+def test_a_field_of_another_type_is_named(field, value):
+    line = json.dumps(json.loads(records.encode(record())) | {field: value})
+    with pytest.raises(records.NotARecordError, match=f"the record's {field} is not what it should be"):
+        records.decode(line)
