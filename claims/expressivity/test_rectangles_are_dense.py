@@ -1,0 +1,239 @@
+"""Enough ReLU rectangles next to each other come as near to a continuous function of one input as one likes.
+
+Slide: Approximation with ReLU nets. Cut [0, 1] into m cells and put on each a rectangle as high as f is in the middle
+of the cell, all with sides of the same width s <= 1/(2m); the first one begins s early, so that it has its height at
+0. Let the modulus of continuity w(d) be the most that f changes between two points d or less apart. Where the net is
+flat, x is within 1/(2m) of the middle of its cell. On a side, no further than s from an edge, it is between the heights
+of two middles, both within 1/(2m) + s <= 1/m of x. So everywhere on [0, 1] the net is within w(1/m) of f; and w(1/m)
+goes to 0 with growing m if f is continuous: it is at most L/m if f has the Lipschitz constant L.
+
+The notes speak of boxes around samples in more dimensions. With one hidden layer there are none. A unit of two inputs
+bends the net along a whole line, so a net that is 0 far away bends nowhere, is a plane, and is 0 everywhere. The test
+looks for a bend far out on each unit's line, which is sure to show it if there is one: the weights are whole numbers up
+to 2 in size and the biases up to 3, so that lines that cross do so near the origin, and parallel ones are 1/3 apart or
+more.
+"""
+
+from collections.abc import Callable
+from fractions import Fraction
+from itertools import pairwise
+from math import ceil
+from typing import TYPE_CHECKING
+
+from hypothesis import strategies as st
+
+from claimlab import Certificate, Claim, Property
+from claimlab.measure.piecewise import (
+    PiecewiseLinear,
+    function_of,
+    lipschitz,
+    relu,
+    sup_distance,
+    through,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from claimlab.report.figures import Measured
+
+CLAIM = Claim(
+    id="expressivity/relu-rectangles-are-dense",
+    covers=("B7",),
+    slide="Approximation with ReLU nets",
+    version=1,
+    finding="scoped",
+    says="Sums of ReLU rectangles approximate any continuous function, so that ReLU nets are universal.",
+    statement="For random piecewise-linear f on [0, 1] with 3 to 6 equispaced rational corners, a net of m rectangles "
+    "with four ReLUs each, as high as f in the middles of m cells, is within w(1/m) of f at every x in [0, 1], w being "
+    "f's modulus of continuity; so it is within eps, from 3/17 to 8/17, for m = ceil(L / eps). Its ReLUs merge into "
+    "2m + 2, and its slope is the largest step over the width of the sides. If f jumps by 1 or more, no net is within "
+    "these eps. With two inputs, no net drawn with one hidden layer is 0 far away and not near: there are no boxes.",
+    reason="For one input the picture is a proof. It does not lift to more inputs: there a ReLU bends the net along "
+    "a whole line or plane, so that a box takes a second hidden layer. And nearness is in value alone: the sides are "
+    "steep however smooth f is.",
+    scope="one input, continuous targets on an interval; exact weights that are written down, not trained",
+    source="the deck, after a Quora answer by C. Davis",
+    evidence=Property(examples=25),
+)
+
+Target = tuple[list[Fraction], Fraction]
+"""Heights at equispaced corners from 0 to 1, joined by straight lines, and by how much f jumps up at 1/2."""
+
+HEIGHTS = st.sampled_from(sorted((Fraction(i, 4) for i in range(-4, 5)), key=abs))
+TOLERANCES = st.sampled_from([Fraction(i, 17) for i in (8, 5, 3)])  # not multiples of the heights' quarters
+SIDES = st.sampled_from([Fraction(1, 1000), Fraction(1, 8), Fraction(1, 2)])  # as parts of a cell
+AT = Fraction(1, 2)
+
+
+def targets(*jumps: int) -> st.SearchStrategy[Target]:
+    """Targets that jump by one of these."""
+    return st.tuples(st.lists(HEIGHTS, min_size=3, max_size=6), st.sampled_from([Fraction(jump) for jump in jumps]))
+
+
+def continuous_part(target: Target) -> PiecewiseLinear:
+    """The target but for its jump."""
+    heights, _ = target
+    return through((Fraction(i, len(heights) - 1), height) for i, height in enumerate(heights))
+
+
+def modulus(f: PiecewiseLinear, width: Fraction) -> Fraction:
+    """The most that f changes on [0, 1] between two points `width` or less apart.
+
+    Between corners |f(s) - f(t)| is convex in (s, t), so it is largest where s is a corner or an end of [0, 1] and t
+    is another one or `width` away.
+    """
+    knots = [Fraction(0), *f.breakpoints, Fraction(1)]
+    away = [(s, min(max(t, Fraction(0)), Fraction(1))) for s in knots for t in (*knots, s - width, s + width)]
+    return max(abs(f(s) - f(t)) for s, t in away if abs(s - t) <= width)
+
+
+def rectangles(target: Target, cells: int, side: Fraction) -> PiecewiseLinear:
+    """The net: four units for each rectangle, which rises from a to a + s and falls from b to b + s."""
+    s = side / cells
+    edges = [-s, *(Fraction(i, cells) for i in range(1, cells + 1))]
+    kinks = [kink for a, b in pairwise(edges) for kink in (a, a + s, b, b + s)]
+    bends = [sign * height / s for height in levels(target, cells) for sign in (1, -1, -1, 1)]
+    return function_of([([[1]] * len(kinks), [-kink for kink in kinks]), ([bends], [0])])
+
+
+def levels(target: Target, cells: int) -> list[Fraction]:
+    """The target's values in the middles of the cells."""
+    f, (_, jump) = continuous_part(target), target
+    middles = [Fraction(2 * i + 1, 2 * cells) for i in range(cells)]
+    return [f(x) + (jump if x >= AT else 0) for x in middles]
+
+
+def error_of_rectangles(target: Target, cells: int, side: Fraction) -> Fraction:
+    """Their sup distance from the target on [0, 1]: left of the jump and right of it."""
+    f, net, (_, jump) = continuous_part(target), rectangles(target, cells, side), target
+    return max(sup_distance(f, net, 0, AT), sup_distance(f + jump, net, AT, 1))
+
+
+def least_error_of_any_net(target: Target, cells: int, side: Fraction) -> Fraction:
+    """A lower bound on the sup distance of every continuous function: at the jump it misses one side by half of it."""
+    _, jump = target
+    return abs(jump) / 2
+
+
+def within_tolerance(
+    world: tuple[Target, Fraction, Fraction],
+    error: Callable[[Target, int, Fraction], Fraction] = error_of_rectangles,
+) -> Certificate:
+    """Whether the error is within the tolerance.
+
+    The claim is shown with the error of the rectangles, the control is refuted with a lower bound for every net.
+    """
+    target, tolerance, side = world
+    cells = max(1, ceil(lipschitz(continuous_part(target)) / tolerance))
+    apart = error(target, cells, side)
+    return Certificate(apart <= tolerance, error=apart, tolerance=tolerance, cells=cells)
+
+
+def within_the_modulus(world: tuple[Target, int, Fraction], finer: int = 1) -> Certificate:
+    """Whether m rectangles are within w(1/m), bend at 2m + 2 places and are as steep as their sides."""
+    target, cells, side = world
+    net, apart = rectangles(target, cells, side), error_of_rectangles(target, cells, side)
+    bound = modulus(continuous_part(target), Fraction(1, finer * cells))
+    largest_step = max(abs(after - before) for before, after in pairwise([0, *levels(target, cells), 0]))
+    return Certificate(
+        apart <= bound
+        and len(net.breakpoints) <= 2 * cells + 2
+        and lipschitz(net) == largest_step * cells / side,
+        error=apart, bound=bound, kinks=len(net.breakpoints), lipschitz=lipschitz(net),
+    )  # fmt: skip
+
+
+Point = tuple[Fraction, Fraction]
+Plane = tuple[list[tuple[int, int, int, int]], int]
+"""A net of two inputs and one hidden layer: (w1, w2, b, v) of each unit v relu(w1 x + w2 y + b), and an output bias."""
+
+# A rectangle in x and one in y, from -1 to 2 with sides 1 wide, less 1: it is 1 on a square, but a cross around it.
+CROSS: Plane = ([(*w, b, v) for w in ((1, 0), (0, 1)) for b, v in ((1, 1), (0, -1), (-1, -1), (-2, 1))], -1)
+
+PLANES = st.just(CROSS) | st.tuples(
+    st.lists(st.tuples(*[st.integers(-2, 2)] * 2, st.integers(-3, 3), st.integers(-2, 2)), min_size=1, max_size=8),
+    st.integers(-2, 2),
+)
+
+
+def one_layer(net: Plane, point: Point) -> Fraction:
+    """The net's output."""
+    units, bias = net
+    return Fraction(bias + sum(v * relu(w1 * point[0] + w2 * point[1] + b) for w1, w2, b, v in units))
+
+
+def two_layers(net: Plane, point: Point) -> Fraction:
+    """The same with one more ReLU at the output, which is a second hidden layer of one unit."""
+    return Fraction(relu(one_layer(net, point)))
+
+
+def far_points(net: Plane, away: int = 1000) -> list[Point]:
+    """Three not on one line, and three across each unit's line at both of its ends."""
+    points = [(Fraction(x), Fraction(y)) for x, y in ((away, away), (-away, away), (away, -away))]
+    for w1, w2, b, _ in net[0]:
+        size = w1**2 + w2**2
+        for end in (away, -away) if size else ():
+            for across in (Fraction(-1, 100), Fraction(0), Fraction(1, 100)):
+                foot = Fraction(-b, size) + across
+                points.append((foot * w1 - end * w2, foot * w2 + end * w1))
+    return points
+
+
+def is_no_box(net: Plane, output: Callable[[Plane, Point], Fraction] = one_layer) -> Certificate:
+    """Whether the net, if it is not 0 on all of a grid near the origin, is not 0 somewhere far away either."""
+    near = [output(net, (Fraction(x), Fraction(y))) for x in range(-3, 4) for y in range(-3, 4)]
+    far = [output(net, point) for point in far_points(net)]
+    return Certificate(not any(near) or any(far), largest_near=max(map(abs, near)), largest_far=max(map(abs, far)))
+
+
+def test_claim(judge):
+    judge(within_tolerance, given=st.tuples(targets(0), TOLERANCES, SIDES)).supports()
+
+
+def test_error_is_within_the_modulus_of_continuity(judge):
+    judge(within_the_modulus, given=st.tuples(targets(0), st.integers(1, 12), SIDES)).supports()
+
+
+def test_control_a_target_that_jumps(judge):
+    """Whatever the number of rectangles, and for every other continuous function too."""
+    judge(
+        within_tolerance, given=st.tuples(targets(1, -1, 2), TOLERANCES, SIDES), error=least_error_of_any_net
+    ).refutes()
+
+
+def test_control_rectangles_at_a_jump(judge):
+    """The rectangles themselves, for the same targets."""
+    judge(within_tolerance, given=st.tuples(targets(1, -1, 2), TOLERANCES, SIDES)).refutes()
+
+
+def test_control_modulus_of_a_quarter_of_a_cell(judge):
+    """The bound is no looser than it has to be: for a straight line the error is w(1/(2m))."""
+    judge(within_the_modulus, given=st.tuples(targets(0), st.integers(1, 12), SIDES), finer=4).refutes()
+
+
+def test_no_boxes_of_two_inputs(judge):
+    judge(is_no_box, given=PLANES).supports()
+
+
+def test_control_a_second_layer_makes_a_box(judge):
+    judge(is_no_box, given=PLANES, output=two_layers).refutes()
+
+
+def figure(measured: "Measured", ax: "Axes") -> None:
+    """A target and its rectangles, and a target with a jump and its own."""
+    heights = [Fraction(i, 4) for i in (0, 3, 1, 4, 3, -1, 0, 2)]
+    for jump, color, base, name in ((0, "C0", 0.0, "continuous"), (1, "C1", 2.6, "with a jump of 1")):
+        target, f = (heights, Fraction(jump)), continuous_part((heights, Fraction(0)))
+        net = rectangles(target, 16, Fraction(1, 20))
+        corners = sorted({*f.breakpoints, Fraction(0), AT, Fraction(1)})
+        for part, lift in (([x for x in corners if x <= AT], 0), ([x for x in corners if x >= AT], jump)):
+            ax.plot([float(x) for x in part], [base + float(f(x) + lift) for x in part], color="0.5", linewidth=1)
+        shown = [Fraction(0), *(x for x in net.breakpoints if 0 < x < 1), Fraction(1)]
+        error = float(error_of_rectangles(target, 16, Fraction(1, 20)))
+        label = f"{name}: 16 rectangles, error {error:.2f}"
+        ax.plot([float(x) for x in shown], [base + float(net(x)) for x in shown], color=color, label=label)
+    ax.set_xlabel("x")
+    ax.set_ylabel("f and its rectangles (one above the other)", fontsize=9)
+    ax.set_ylim(top=5.6)
+    ax.legend(fontsize=8, loc="upper left")

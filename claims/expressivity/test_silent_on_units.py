@@ -1,0 +1,186 @@
+"""The universal approximation theorem says nothing about the number of hidden units.
+
+Slide: Problem solved? The theorem is one statement for every continuous function, so any number of units it named would
+have to do for all of them. Here is why none does, for ReLU units, one input and the targets sin(2 pi m x) on [0, 1],
+all of them smooth and between -1 and 1.
+
+The target is 1, -1, 1, -1, ... at its 2m extrema. A net that is within less than 1 of it there has the same signs, so
+it changes sign between any two neighbours, 2m - 1 times. But h ReLU units bend a net of one input at h places at most,
+so it has h + 1 straight pieces, and a straight piece changes sign once. Hence h + 1 >= 2m - 1: whatever h is offered,
+m = h + 2 waves are too many. The bound is nearly the best there is: a zigzag of 2m - 1 units does come that near.
+
+The zigzag's distance from the sine is bounded in float64 (see `claimlab.measure.supnorm`): with u = 2^-53, rounding
+2 pi m x moves the sine by at most 2 pi m * 4u, the zigzag's slopes of 4m/3 move it by less, and each is computed to a
+few u. For m <= 100 that is below 3000u = 4e-13; `ROUNDING` is twice that.
+"""
+
+from collections.abc import Callable
+from fractions import Fraction
+from itertools import combinations, pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from claimlab import Certificate, Claim, Exact
+from claimlab.measure.piecewise import Layer, function_of, through
+from claimlab.measure.supnorm import sup_bounds
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from claimlab.report.figures import Measured
+
+CLAIM = Claim(
+    id="expressivity/universality-is-silent-on-units",
+    covers=("B3",),
+    slide="Problem solved?",
+    version=1,
+    finding="holds",
+    says="The universal approximation theorem does not tell how many hidden units a function takes.",
+    statement="For every number of ReLU units h from 0 to 64, with any weights, biases and output bias, all nets with "
+    "one hidden layer miss sin(2 pi m x), m = h + 2, by 1 or more somewhere on [0, 1]. For m = 2 to 24 the least "
+    "number that comes nearer than 1 is 2m - 2 or 2m - 1: fewer cannot change sign often enough, and a zigzag of "
+    "2m - 1 units is within 0.75.",
+    reason="The theorem's statement is the same for all these targets while the units they take grow without bound. "
+    "More has to be known of a function, such as its Lipschitz constant, before a number can be given.",
+    scope="one input, one hidden layer of ReLU units; the targets grow steeper with m",
+    source="the deck; counting the pieces of a ReLU net, as in Telgarsky 2015 (arXiv 1509.08101)",
+    evidence=Exact(),
+)
+
+World = tuple[int, list[tuple[Fraction, Fraction]]]
+"""The number of waves m, and the points that a piecewise-linear function joins; between the ends they are kinks."""
+
+ROUNDING = 1e-12
+
+
+def extrema(waves: int) -> list[tuple[Fraction, int]]:
+    """Where sin(2 pi m x) is 1 or -1 on [0, 1], and which: the sine of an odd multiple of pi/2."""
+    return [(Fraction(2 * k + 1, 4 * waves), (-1) ** k) for k in range(2 * waves)]
+
+
+def fewest_units(waves: int) -> int:
+    """No net with fewer ReLU units is within less than 1: as many pieces as sign changes, and one kink less."""
+    changes = sum(before != after for (_, before), (_, after) in pairwise(extrema(waves)))
+    return max(changes - 1, 0)
+
+
+def zigzag_net(waves: int) -> list[Layer]:
+    """The net through a third of the target's height at its extrema, straight from 0 to the second and from the last
+    but one to 1: one unit for the slope at 0 and one for each of the 2m - 2 kinks.
+    """
+    points = [(x, Fraction(y, 3)) for x, y in extrema(waves)]
+    slopes = [(v - u) / (t - s) for (s, u), (t, v) in pairwise(points)]
+    kinks = [Fraction(0), *(x for x, _ in points[1:-1])]
+    bends = [slopes[0], *(after - before for before, after in pairwise(slopes))]
+    return [([[1]] * len(kinks), [-kink for kink in kinks]), ([bends], [Fraction(2, 3)])]
+
+
+def error_of_the_zigzag(waves: int) -> float:
+    """An upper bound on its sup distance from the target: between points of this grid both only rise or only fall."""
+    x = np.linspace(0, 1, 64 * waves + 1)  # sixteen steps from an extremum to the next zero
+    f = function_of(zigzag_net(waves))
+    knots = [Fraction(0), *f.breakpoints, Fraction(1)]
+    net = np.interp(x, [float(t) for t in knots], [float(f(t)) for t in knots])
+    sine = np.sin(2 * np.pi * waves * x)
+    _, upper = sup_bounds(sine - net, np.abs(np.diff(sine)) + np.abs(np.diff(net)), rounding=ROUNDING)
+    return upper
+
+
+def units_of_the_zigzag(waves: int) -> float:
+    """As many units are enough, if the zigzag is within less than 1; if not, no number is known to be."""
+    (_, biases), _ = zigzag_net(waves)
+    return len(biases) if error_of_the_zigzag(waves) < 1 else float("inf")
+
+
+def no_number_is_enough(
+    waves: Callable[[int], int] = lambda units: units + 2, needed: Callable[[int], float] = fewest_units
+) -> Certificate:
+    """Whether for every number of units there is a target that needs more.
+
+    The claim is shown with a lower bound on what is needed, the control is refuted with what is known to be enough.
+    """
+    offered = range(65)
+    counts = [needed(waves(units)) for units in offered]
+    return Certificate(
+        all(count > units for count, units in zip(counts, offered, strict=True)),
+        offered=list(offered), needed=counts,
+    )  # fmt: skip
+
+
+def least_number_is_known_to_within_one(most_waves: int = 24) -> Certificate:
+    """Whether 2m - 2 are needed and 2m - 1 are enough, for m = 2, 3, ..."""
+    waves = range(2, most_waves + 1)
+    needed = [fewest_units(m) for m in waves]
+    enough = [units_of_the_zigzag(m) for m in waves]
+    errors = [error_of_the_zigzag(m) for m in waves]
+    return Certificate(
+        needed == [2 * m - 2 for m in waves] and enough == [2 * m - 1 for m in waves] and max(errors) < 0.75,
+        waves=list(waves), needed=needed, enough=enough, error=errors,
+    )  # fmt: skip
+
+
+@st.composite
+def attempts(draw: st.DrawFn, *, dropped: int) -> World:
+    """Functions with 2m - `dropped` kinks that follow the sine as well as they can.
+
+    They are kinks at or near all but so many extrema, and heights that mostly have the target's sign. Hypothesis tries
+    what comes first in a list first: a third of the height, exactly at the extrema, the outermost dropped.
+    """
+    waves = draw(st.integers(2, 4))
+    outermost = (0, 2 * waves - 1)
+    subsets = sorted(
+        combinations(range(2 * waves), dropped), key=lambda subset: -sum(place in subset for place in outermost)
+    )
+    without = draw(st.sampled_from(subsets))
+    shifts = st.sampled_from([Fraction(0), Fraction(1, 6 * waves), Fraction(-1, 6 * waves)])
+    heights = st.sampled_from([Fraction(1, 3), Fraction(1), Fraction(0), Fraction(-1, 3)])
+    ends = st.sampled_from([Fraction(2, 3), Fraction(0), Fraction(2), Fraction(-1, 3)])
+    kept = [extremum for place, extremum in enumerate(extrema(waves)) if place not in without]
+    kinks = [(x + draw(shifts), y * draw(heights)) for x, y in kept]
+    return waves, [(Fraction(0), draw(ends)), *kinks, (Fraction(1), -draw(ends))]
+
+
+def misses(world: World) -> Certificate:
+    """Whether the function is off by 1 or more at an extremum of the sine."""
+    waves, points = world
+    f = through(points)
+    off = max(abs(f(x) - y) for x, y in extrema(waves))
+    return Certificate(off >= 1, off=off, kinks=len(points) - 2)
+
+
+def test_claim(judge):
+    judge(no_number_is_enough).supports()
+
+
+def test_least_number_is_known_to_within_one(judge):
+    judge(least_number_is_known_to_within_one).supports()
+
+
+@pytest.mark.property
+def test_one_kink_too_few_misses(judge):
+    """The lower bound, tried on functions with 2m - 3 kinks."""
+    judge(misses, given=attempts(dropped=3)).supports()
+
+
+@pytest.mark.property
+def test_control_one_kink_more_does_not_miss(judge):
+    judge(misses, given=attempts(dropped=2)).refutes()
+
+
+def test_control_one_slow_wave(judge):
+    """For the target with m = 1 a number of units can be named, and one unit is enough."""
+    judge(no_number_is_enough, waves=lambda units: 1, needed=units_of_the_zigzag).refutes()
+
+
+def figure(measured: "Measured", ax: "Axes") -> None:
+    """Units needed and units enough against the number of waves."""
+    counts = measured["least_number_is_known_to_within_one"]
+    ax.plot(counts["waves"], counts["enough"], color="C0", marker="o", markersize=4, label="enough")
+    ax.plot(counts["waves"], counts["needed"], color="C0", linestyle=":", label="needed by every net")
+    ax.axhline(units_of_the_zigzag(1), color="C1", label="enough for one wave")
+    ax.set_xlabel("waves m of the target sin(2 pi m x) on [0, 1]")
+    ax.set_ylabel("ReLU units for an error below 1")
+    ax.legend()
