@@ -102,6 +102,7 @@ def markdown(run: dict[str, Any], cases: Sequence[Case]) -> str:
         *_bars(list(bars(cases))),
         *_steps(of_kind(cases, "step")),
         *_claims(of_kind(cases, "claim")),
+        *_layouts(of_kind(cases, "layout")),
         *_start_up(of_kind(cases, "start-up")),
         *_page(of_kind(cases, "page")),
     ]
@@ -163,6 +164,21 @@ def _claims(cases: list[Case]) -> Iterator[str]:
             for case in cases
         ],
     )  # fmt: skip
+
+
+def _layouts(cases: list[Case]) -> Iterator[str]:
+    if not cases:
+        return
+    ways = list(cases[0]["seconds"])
+    yield from ("## Ways to convolve all seeds at once", "")
+    yield "One 3 x 3 convolution, forward and backward, milliseconds; the fastest in bold. Ours is grouped, channels-last."
+    yield ""
+    rows = []
+    for case in cases:
+        fastest = min(case["seconds"].values())
+        times = [case["seconds"][way] for way in ways]
+        rows.append([case["name"], *(f"**{_ms(time)}**" if time == fastest else _ms(time) for time in times)])
+    yield from _table(["case", *ways], rows)
 
 
 def _start_up(cases: list[Case]) -> Iterator[str]:
