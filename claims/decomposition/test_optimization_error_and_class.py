@@ -1,0 +1,167 @@
+"""A larger class of models can leave a larger optimisation error.
+
+Slide: Decomposition of the Error. The optimisation error is what the optimizer leaves between the training loss it
+reaches and the lowest one in the class. Here the smaller class is the ReLU nets with two hidden layers of 16 units,
+the larger one those with twelve. Every net of the smaller class is in the larger one: let ten more layers, with the
+identity as weights and no bias, follow its second. They are fed with what a ReLU gave, so their ReLUs change nothing.
+
+The lowest loss of a class is not known, but it can be bounded. It is at least 0, so the smaller class's optimisation
+error is at most the loss it is trained to. In the larger class it is at most the loss of the smaller class's trained
+net with ten copying layers, so the larger class's optimisation error is at least what it ends above that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from math import log
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from claimlab import Certificate, Claim, Rows, Statistical
+from claimlab.data.moons import Moons, two_moons
+from claimlab.measure.fit import logistic
+from claimlab.measure.piecewise import PiecewiseLinear, identity, relu
+from claimlab.nets import MLP
+from claimlab.seeds import Seeds
+from claimlab.train import SGD, train
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from claimlab.report.figures import Measured
+
+WIDTH = 16
+FEW, MANY = 2, 12
+STEPS = 150
+
+# Half of what knowing nothing costs, which is log 2 nats.
+GROWTH = log(2) / 2
+
+CLAIM = Claim(
+    id="decomposition/optimisation-error-can-grow-with-the-class",
+    covers=("A11",),
+    slide="Decomposition of the Error (the trends of the three terms)",
+    version=1,
+    finding="holds",
+    says="Where training is not convex, the optimisation error can grow with the class of models.",
+    statement=(
+        "ReLU nets of width 16 (biases, torch's default init) are trained on 30 two-moons points by full-batch "
+        "gradient descent (logistic loss, learning rate 0.1, momentum 0.9, 150 steps). With twelve hidden layers the "
+        "optimisation error is larger than with two by at least half of log 2, although the trained net with two is "
+        "in the larger class too: with ten copying layers it has the same loss to the last bit."
+    ),
+    reason=(
+        "The deep net ends at log 2, where a coin would be, while copies of a shallow net's weights would do far "
+        "better. Torch's default init shrinks the signal by about 0.41 a layer, so that gradient descent sees next to "
+        "nothing of the data. He's init, which does not, is no full cure: 34 of 100 seeds showed the same growth, and "
+        "16 diverged. With nested linear models, where training is convex, it does not happen."
+    ),
+    scope=(
+        "That it can happen, shown for one pair of classes, one optimizer, one budget and one init; float32. With "
+        "three layers instead of twelve it does not."
+    ),
+    source="Bottou & Bousquet 2008, The tradeoffs of large scale learning, for the decomposition",
+    evidence=Statistical(block=11),
+)
+
+Losses = tuple[Tensor, Tensor, Tensor]
+"""Training losses `[S]`: of the smaller class, of the larger one, and of the first one's net copied into the larger."""
+
+
+def trial(seeds: Seeds, classes: Callable[[Seeds, Moons], Losses]) -> Rows:
+    """A seed draws the points and the initialisations."""
+    small, large, copied = classes(seeds, two_moons(seeds, n=30, n_test=2))
+    at_most, at_least = small, large - copied  # bounds of the optimisation errors of the small and the large class
+    win = (copied == small) & (at_least - at_most >= GROWTH)
+    return Rows(win=win, small=small, large=large, copied=copied)
+
+
+def nets(seeds: Seeds, world: Moons, *, layers: int = MANY) -> Losses:
+    """Nets with two hidden layers, and with more."""
+    shallow, deep = (MLP((2, *[WIDTH] * depth, 1)) for depth in (FEW, layers))
+    fitted, deep_fitted = (fit(seeds, net, net.init(seeds, "torch"), world.x, world.y) for net in (shallow, deep))
+    ones = torch.eye(WIDTH, dtype=seeds.dtype, device=seeds.device).expand(len(seeds), -1, -1)
+    copying = [ones, torch.zeros_like(ones[:, :1])] * (layers - FEW)
+    copy = [*fitted[: 2 * FEW], *copying, *fitted[2 * FEW :]]
+    return (
+        logistic(shallow(fitted, world.x), world.y),
+        logistic(deep(deep_fitted, world.x), world.y),
+        logistic(deep(copy, world.x), world.y),
+    )
+
+
+def linear_models(seeds: Seeds, world: Moons) -> Losses:
+    """Linear models of the first coordinate, and of both: the same optimizer from zero weights, a convex problem."""
+    model = MLP((2, 1))
+    zero = [torch.zeros_like(parameter) for parameter in model.init(seeds)]
+    first = world.x * torch.tensor([1.0, 0.0], dtype=seeds.dtype, device=seeds.device)  # the second weight stays 0
+    fitted, both_fitted = (fit(seeds, model, zero, x, world.y) for x in (first, world.x))
+    return (
+        logistic(model(fitted, first), world.y),
+        logistic(model(both_fitted, world.x), world.y),
+        logistic(model(fitted, world.x), world.y),
+    )
+
+
+def fit(seeds: Seeds, net: MLP, parameters: list[Tensor], x: Tensor, y: Tensor) -> list[Tensor]:
+    """The parameters after 150 steps of gradient descent with momentum."""
+    optimizer = partial(SGD, lr=0.1, momentum=0.9)
+    return train(seeds, net, parameters, x, y, loss=logistic, optimizer=optimizer, epochs=STEPS).parameters
+
+
+def relu_copies(values: PiecewiseLinear) -> Certificate:
+    """Whether the ReLU of a unit that copies leaves the values it is given, a function of x on all of R, as they are.
+
+    In a copying layer unit i computes relu(1 * value i + 0 * the others + 0), so this is all that has to be shown.
+    """
+    return Certificate(relu(values) == values, kinks=len(values.kinks), kinks_of_the_copy=len(relu(values).kinks))
+
+
+def test_claim(judge):
+    judge(trial, classes=nets).supports()
+
+
+@pytest.mark.exact
+def test_relu_copies_what_a_relu_gave(judge):
+    """So a net with more layers can do what the net with fewer does: the larger class contains the smaller."""
+    judge(relu_copies, values=relu(identity())).supports()
+
+
+def test_control_convex(judge):
+    """Nested linear models: the larger class is trained at least as well."""
+    judge(trial, classes=linear_models).refutes()
+
+
+def test_control_one_layer_more(judge):
+    """Three layers instead of two make the class larger too, and training copes."""
+    judge(trial, classes=partial(nets, layers=3)).refutes()
+
+
+@pytest.mark.exact
+def test_control_relu_does_not_copy_the_input(judge):
+    """The input can be negative, so a copying layer cannot come first."""
+    judge(relu_copies, values=identity()).refutes()
+
+
+def figure(measured: Measured, ax: Axes) -> None:
+    """Training losses of smaller and larger classes, a line a seed."""
+    pairs = {
+        "claim": ("2 hidden\nlayers", "12 hidden\nlayers"),
+        "control_one_layer_more": ("2 hidden\nlayers", "3 hidden\nlayers"),
+        "control_convex": ("linear,\n1 input", "linear,\n2 inputs"),
+    }
+    ticks = []
+    for pair, (test, labels) in enumerate(pairs.items()):
+        place = [3 * pair, 3 * pair + 1]
+        losses = np.stack([measured[test]["small"], measured[test]["large"]])
+        ax.plot(place, losses, "o-", color="C1" if pair else "C0", alpha=0.6, linewidth=1, markersize=4)
+        ticks += zip(place, labels, strict=True)
+    ax.axhline(log(2), color="gray", linestyle=":", linewidth=1)
+    ax.annotate("a coin: log 2", (1.2, log(2)), va="bottom", color="gray")
+    ax.set_xticks(*zip(*ticks, strict=True), fontsize=8)
+    ax.set(ylabel="training loss (nats)", ylim=(-0.03, 0.8))

@@ -1,0 +1,198 @@
+"""For one budget of parameters, deeper nets can have more linear regions.
+
+Slide: For a fixed param budget, deeper is better. The slide shows a shallow and a deep net with twenty hidden units
+each (Montufar et al. 2014, Figure 1). Units are not parameters: on the plane those nets have 81 and 151. So here the
+budget is in parameters, weights and biases, and a shallow net may have as many units as they pay for.
+
+"Better" is the largest number of regions that a net of two inputs and one output can have. For one hidden layer it is
+known exactly (Zaslavsky 1975). For more layers it lies between two bounds of Serra et al. 2018, and that is enough: at
+151 and at 300 parameters the lower bound of some net with two, three and four hidden layers lies above the upper bound
+of every net with one layer less. The bounds count activation regions, where the same units are active. Two nets that
+attain the lower bound are built, and each of their activation regions is a linear region too, counted exactly.
+
+A layer more pays as long as the layers can fold the plane. Push depth to the end of the budget and the layers have one
+unit each: such a net cuts the plane into strips, at most one more with each layer.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from claimlab import Certificate, Claim, Exact
+from claimlab.measure.count import mlp_parameters
+from claimlab.measure.piecewise import Layer, parameters
+from claimlab.measure.regions import (
+    affine_functions,
+    folding_net,
+    regions_on_polygon,
+    serra_lower_bound,
+    serra_upper_bound,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from claimlab.report.figures import Measured
+
+CLAIM = Claim(
+    id="expressivity/deeper-at-a-fixed-parameter-budget",
+    covers=("C7",),
+    slide="For a fixed param budget, deeper is better",
+    version=1,
+    finding="scoped",
+    says="With the same number of parameters, a deeper net is better: it can cut its input into more linear regions.",
+    statement="For ReLU nets of two inputs and one output with biases: with up to 151 or 300 parameters some net with "
+    "L + 1 hidden layers has more activation regions than every net with L, for L = 1, 2 and 3, and with 1000 for "
+    "L = 1. A net of 151 parameters with hidden layers of 10 and 10 units that is written down has 2016 linear regions "
+    "on the unit square, where one hidden layer has at most 704 on the whole plane; a net of 67 parameters, 6 and 6 "
+    "units, has 352, where one hidden layer of up to 81 parameters has at most 211. The deepest net of 151 parameters, "
+    "74 layers of one unit, has at most 75.",
+    reason="A layer that is wide enough to fold the plane multiplies the largest number of regions. The deck's picture "
+    "compares 81 parameters with 151, but at equal budgets the order is the same. It turns round when the layers get "
+    "too thin, and random or trained nets come nowhere near these numbers.",
+    scope="two inputs and the largest number that any weights reach; what initialisation finds is a claim of its own, "
+    "and the number of regions is not accuracy",
+    source="Montufar et al. 2014 (arXiv 1402.1869), Figure 1 and Theorem 5; Serra et al. 2018 (arXiv 1711.02114), "
+    "Theorems 1 and 6; Zaslavsky 1975",
+    evidence=Exact(),
+)
+
+INPUTS, OUTPUTS = 2, 1
+UNIT_SQUARE = ((0, 0), (1, 0), (1, 1), (0, 1))
+
+Widths = tuple[int, ...]
+"""The hidden layers of a net."""
+
+# For each budget a net with two, three, ... hidden layers: those within 151 and 300 with the largest lower bounds.
+CHAINS: dict[int, list[Widths]] = {
+    151: [(6, 16), (8, 6, 9), (6, 6, 6, 6)],
+    300: [(6, 35), (16, 6, 18), (14, 6, 6, 15)],
+    1000: [(28, 28)],
+}
+
+
+def size(widths: Widths) -> int:
+    """The number of parameters of a net with these hidden layers."""
+    return mlp_parameters((INPUTS, *widths, OUTPUTS))
+
+
+def at_least(widths: Widths) -> int:
+    """So many linear regions some net of these hidden layers has."""
+    return serra_lower_bound(widths, INPUTS)
+
+
+def at_most(widths: Widths) -> int:
+    """No net of these hidden layers has more linear regions."""
+    return serra_upper_bound(widths, INPUTS)
+
+
+def within(budget: int, depth: int, begun: Widths = ()) -> Iterator[Widths]:
+    """All nets of so many hidden layers that the budget pays for; `begun` are the first layers, those to come >= 1."""
+    if len(begun) == depth:
+        yield begun
+        return
+    width = 1
+    while size((*begun, width, *[1] * (depth - len(begun) - 1))) <= budget:
+        yield from within(budget, depth, (*begun, width))
+        width += 1
+
+
+def most_at_depth(budget: int, depth: int) -> int:
+    """No net of so many hidden layers within the budget has more linear regions."""
+    return max(at_most(widths) for widths in within(budget, depth))
+
+
+def deeper_has_more(budgets: dict[int, list[Widths]], regions: Callable[[Widths], int] = at_least) -> Certificate:
+    """Whether each net of a chain keeps within its budget and has more regions than every net of one depth less.
+
+    The first of a chain is compared with all nets of one hidden layer, the others with all nets as deep as the one
+    before it. The claim is shown with a lower bound on what such nets have, the control refuted with an upper one.
+    """
+    steps = [
+        (budget, most_at_depth(budget, len(before)), regions(widths), size(widths) <= budget)
+        for budget, chain in budgets.items()
+        for before, widths in pairwise([(1,), *chain])
+    ]
+    return Certificate(
+        all(fits and more > most for _, most, more, fits in steps),
+        budget=[budget for budget, *_ in steps],
+        shallower_at_most=[most for _, most, *_ in steps],
+        deeper=[more for _, _, more, _ in steps],
+    )
+
+
+def unfolded_net(widths: Widths) -> list[Layer]:
+    """The folding net with the signs taken off the weights that read its zigzags: what folded now only bends."""
+    first, (rows, biases), *rest = folding_net(widths)
+    return [first, ([[abs(weight) for weight in row] for row in rows], biases), *rest]
+
+
+def built_net_has_more(budgets: dict[int, Widths], build: Callable[[Widths], list[Layer]] = folding_net) -> Certificate:
+    """Whether nets that are built beat every net with one hidden layer within the budget, by an exact count.
+
+    The count is of activation regions on the unit square; as many different affine functions there are, so that each is
+    a linear region of its own.
+    """
+    nets = [build(widths) for widths in budgets.values()]
+    regions = [regions_on_polygon(net, UNIT_SQUARE) for net in nets]
+    counted = [affine_functions(of_net) for of_net in regions]
+    most = [most_at_depth(budget, depth=1) for budget in budgets]
+    return Certificate(
+        all(parameters(net) <= budget for budget, net in zip(budgets, nets, strict=True))
+        and all(mine > theirs for mine, theirs in zip(counted, most, strict=True)),
+        budget=list(budgets),
+        parameters=[parameters(net) for net in nets],
+        activation_regions=[len(of_net) for of_net in regions],
+        linear_regions=counted,
+        one_layer_at_most=most,
+    )
+
+
+def deck_picture_is_at_one_budget() -> Certificate:
+    """Whether the two nets of the deck's picture, of twenty hidden units each, have as many parameters."""
+    shallow, deep = size((20,)), size((10, 10))
+    return Certificate(shallow == deep, shallow=shallow, deep=deep)
+
+
+def test_claim(judge):
+    judge(deeper_has_more, budgets=CHAINS).supports()
+
+
+def test_built_net(judge):
+    judge(built_net_has_more, budgets={81: (6, 6), 151: (10, 10)}).supports()
+
+
+def test_deck_picture(judge):
+    judge(deck_picture_is_at_one_budget).refutes()
+
+
+def test_control_layers_of_one_unit(judge):
+    """The deepest nets that the budgets pay for."""
+    deepest = {budget: [(1,) * ((budget - 3) // 2)] for budget in (151, 300, 1000)}
+    judge(deeper_has_more, budgets=deepest, regions=at_most).refutes()
+
+
+def test_control_without_folds(judge):
+    judge(built_net_has_more, budgets={81: (6, 6), 151: (10, 10)}, build=unfolded_net).refutes()
+
+
+def figure(measured: "Measured", ax: "Axes") -> None:
+    """The largest number of regions against the budget: between two bounds for each depth, and the nets built."""
+    budgets = range(55, 212, 12)
+    ax.plot(budgets, [most_at_depth(budget, 1) for budget in budgets], color="C2", label="1 hidden layer, exact")
+    for depth, colour in ((2, "C0"), (3, "C3")):
+        low = [max(at_least(widths) for widths in within(budget, depth)) or float("nan") for budget in budgets]
+        high = [most_at_depth(budget, depth) for budget in budgets]
+        ax.fill_between(
+            budgets, low, high, color=colour, alpha=0.35, linewidth=0, label=f"{depth} hidden layers, bounds"
+        )
+    ax.plot(
+        budgets,
+        [at_most((1,) * ((budget - 3) // 2)) for budget in budgets],
+        color="C1",
+        label="1 unit a layer, at most",
+    )
+    built = measured["built_net"]
+    ax.plot(built["parameters"], built["linear_regions"], "o", color="black", label="built and counted")
+    ax.set(yscale="log", ylim=(10, 1e6), xlabel="parameters", ylabel="linear regions, largest number")
+    ax.legend(loc="upper left", ncols=2, fontsize=9)

@@ -1,0 +1,196 @@
+"""Good weights exist and are known, and gradient descent from the usual start does not find them.
+
+Slide: Problem solved? The universal approximation theorem says that good weights exist, not how to come by them. Here
+they can be written down: the tent map composed five times, sixteen teeth on [0, 1], is computed by a net with five
+hidden layers of two units (see C2), and so by one with five layers of 32, most of whose weights are 0. That larger net
+is trained from torch's default initialisation, and it ends where the best constant is. The same initial weights,
+optimizer and budget do learn a single tent. And they do learn the sixteen teeth when three percent of the
+initialisation is added to the exact weights, although most of these starts are about as bad as the constant or worse.
+
+Malach et al. prove of gradient descent that deep nets learn only what simpler classes, such as shallow nets,
+approximate at least weakly.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from claimlab import Certificate, Claim, Rows, Statistical
+from claimlab.measure.fit import mean_squared_error
+from claimlab.measure.piecewise import Layer, PiecewiseLinear, function_of, pieces, sup_distance, through
+from claimlab.nets import MLP
+from claimlab.seeds import Seeds
+from claimlab.train import Adam, train
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from claimlab.report.figures import Measured
+
+TENTS = 5
+PIECES = 2**TENTS
+WIDTH = 32
+NET = MLP((1, *[WIDTH] * TENTS, 1))
+RATES = (0.003, 0.01)
+STEPS = 150
+
+# The share of the target's variance that a net leaves unexplained is 1 for the best constant.
+NOT_LEARNED = 0.90
+LEARNED = 0.01
+
+CLAIM = Claim(
+    id="expressivity/approximation-is-silent-on-training",
+    covers=("B4",),
+    slide="Problem solved?",
+    version=1,
+    finding="holds",
+    says="The universal approximation theorem does not say whether stochastic gradient descent finds the good weights.",
+    statement=(
+        "A ReLU net with five hidden layers of 32 units is exactly the tent map composed five times on [0, 1], with "
+        "weights that are written down. Trained on 64 points of it from torch's default init (biases, full-batch Adam, "
+        "150 steps, squared error) it leaves at least 90 % of the variance unexplained at learning rates 0.003 and "
+        "0.01, although at the better rate the same initial weights learn a single tent up to 1 % of its variance."
+    ),
+    reason=(
+        "The class holds the solution, and the recipe trains: it learns one tent from the usual start, and sixteen "
+        "teeth from a start near the exact weights. After 3000 steps sixteen of sixteen seeds still left 65 % of "
+        "the variance or more."
+    ),
+    scope=(
+        "One target made to be hard, one input, full batches, 150 steps; float32. It is no statement about easier "
+        "targets: wide nets do find a perfect fit of thirty two-moons points (see D6)."
+    ),
+    source="Malach, Yehudai, Shalev-Shwartz & Shamir 2021, The connection between approximation, depth separation and "
+    "learnability in neural networks (arXiv 2102.00434)",
+    evidence=Statistical(block=11),
+)
+
+
+def exact_layers(hidden: int = TENTS) -> list[Layer]:
+    """A net with so many hidden layers of 32 units that is the tent map composed as often.
+
+    Two units of a layer work, relu(2 t) and relu(4 t - 2): their difference is the tent of t, which in the first layer
+    is the input and later the difference of the two units before. All other weights are 0.
+    """
+    idle = [0] * (WIDTH - 2)
+    biases = [0, -2, *idle]
+    first = [[2], [4], *[[0] for _ in idle]]
+    later = [[2, -2, *idle], [4, -4, *idle], *[[0] * WIDTH for _ in idle]]
+    return [(first, biases), *[(later, biases)] * (hidden - 1), ([[1, -1, *idle]], [0])]
+
+
+def target(x: Tensor, tents: int) -> Tensor:
+    """The tent map composed so many times, for x in [0, 1]."""
+    for _ in range(tents):
+        x = 1 - (2 * x - 1).abs()
+    return x
+
+
+def trial(seeds: Seeds, *, tents: int = TENTS, share_of_init: float | None = None) -> Rows:
+    """A seed draws the initial weights, which both targets and both learning rates start from.
+
+    With a `share_of_init` the start is the exact weights plus that share of the initial ones.
+    """
+    start = init = NET.init(seeds, "torch")
+    if share_of_init is not None:
+        start = [exact + share_of_init * drawn for exact, drawn in zip(exact_parameters(seeds), init, strict=True)]
+    unexplained, found = learn(seeds, start, tents)
+    one_tent, _ = learn(seeds, init, 1)
+    x = grid(seeds)
+    return Rows(
+        win=(unexplained >= NOT_LEARNED) & (one_tent <= LEARNED),
+        unexplained=unexplained,
+        unexplained_at_start=unexplained_share(NET(start, x), target(x[..., 0], tents)),
+        unexplained_of_one_tent=one_tent,
+        found=found,
+    )
+
+
+def exact_parameters(seeds: Seeds) -> list[Tensor]:
+    """The exact net's weights `[fan_in, fan_out]` and biases `[fan_out]` in turn, to be added to those of any seed."""
+    tensors = (torch.tensor(part, dtype=seeds.dtype, device=seeds.device) for layer in exact_layers() for part in layer)
+    return [tensor.T if tensor.ndim == 2 else tensor for tensor in tensors]
+
+
+def learn(seeds: Seeds, start: list[Tensor], tents: int) -> tuple[Tensor, Tensor]:
+    """The share left unexplained `[S]` at each seed's better learning rate, and the outputs of that net `[S, 33]`.
+
+    The outputs are those at the ends of the 32 pieces, where the target with five tents is 0, 1, 0, ...
+    """
+    x = grid(seeds)
+    y = target(x[..., 0], tents)
+    ends = torch.linspace(0, 1, PIECES + 1, dtype=seeds.dtype, device=seeds.device)[:, None].expand(len(seeds), -1, -1)
+    shares, outputs = [], []
+    for rate in RATES:
+        fit = train(
+            seeds, NET, start, x, y,
+            loss=mean_squared_error, optimizer=partial(Adam, lr=rate), epochs=STEPS,
+            goal=lambda outputs, targets: unexplained_share(outputs, targets) <= LEARNED, check_every=10,
+        )  # fmt: skip
+        shares.append(unexplained_share(NET(fit.parameters, x), y))
+        outputs.append(NET(fit.parameters, ends)[..., 0])
+    share, better = torch.stack(shares, dim=1).min(dim=1)
+    return share, torch.stack(outputs, dim=1)[torch.arange(len(seeds), device=x.device), better]
+
+
+def grid(seeds: Seeds) -> Tensor:
+    """The midpoints of 64 equal cells of [0, 1], `[S, 64, 1]`: two on each piece of the target with five tents."""
+    cells = torch.arange(2 * PIECES, dtype=seeds.dtype, device=seeds.device)
+    return ((cells + 0.5) / len(cells))[:, None].expand(len(seeds), -1, -1)
+
+
+def unexplained_share(outputs: Tensor, targets: Tensor) -> Tensor:
+    """The mean squared error of outputs `[S, N, 1]` divided by the variance of the targets `[S, N]`: `[S]`."""
+    return mean_squared_error(outputs, targets) / targets.var(dim=1, correction=0)
+
+
+def is_the_target(hidden: int = TENTS) -> Certificate:
+    """Whether the net of exact weights is the tent map composed five times on [0, 1], in rational arithmetic."""
+    net, teeth = function_of(exact_layers(hidden)), exact_target()
+    return Certificate(sup_distance(net, teeth, 0, 1) == 0, pieces=pieces(net, 0, 1), pieces_of_target=PIECES)
+
+
+def exact_target() -> PiecewiseLinear:
+    return through((Fraction(i, PIECES), i % 2) for i in range(PIECES + 1))
+
+
+def test_claim(judge):
+    judge(trial).supports()
+
+
+@pytest.mark.exact
+def test_the_net_represents_the_target(judge):
+    judge(is_the_target).supports()
+
+
+def test_control_single_tent(judge):
+    """Representable and simple: the same recipe finds it."""
+    judge(trial, tents=1).refutes()
+
+
+def test_control_start_near_the_exact_weights(judge):
+    judge(trial, share_of_init=0.03).refutes()
+
+
+@pytest.mark.exact
+def test_control_one_hidden_layer_less(judge):
+    judge(is_the_target, hidden=TENTS - 1).refutes()
+
+
+def figure(measured: Measured, ax: Axes) -> None:
+    """The target, and what training finds from the usual start and from a start near the exact weights."""
+    ends = np.linspace(0, 1, PIECES + 1)
+    near, usual = measured["control_start_near_the_exact_weights"]["found"], measured["claim"]["found"]
+    ax.plot(ends, [float(exact_target()(Fraction(end))) for end in ends], color="0.8", linewidth=4, label="target")
+    ax.plot(ends, near[0], color="C1", linewidth=1, label="found from near the exact weights (control)")
+    lines = ax.plot(ends, usual.T, color="C0", linewidth=1.5, alpha=0.7)
+    lines[0].set_label(f"found from the usual start, {len(usual)} seeds")
+    ax.set(xlabel="x", ylabel="output", ylim=(-0.05, 1.5), yticks=(0, 0.5, 1))
+    ax.legend(loc="upper center", ncols=1, fontsize=9)

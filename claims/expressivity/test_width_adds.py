@@ -1,0 +1,128 @@
+"""A unit more in the hidden layer adds at most one breakpoint.
+
+Slide: Efficient Oscillations with Composition (the notes to it). A net with one input and one hidden layer is a sum of
+ramps v relu(w x + b), each of which bends once, at x = -b / w. So h units bend the output at most h times, and one more
+unit adds one bend, none if it has no slope, or takes one away if it undoes the bend of another unit. A unit in a layer
+of its own can do much more: wherever the function under it passes through 0 it bends, once for every oscillation that
+there is. That is why the slide composes tents instead of adding them.
+
+All functions are computed exactly from rational weights; bends that cancel do not count.
+"""
+
+from collections.abc import Callable
+from fractions import Fraction
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from hypothesis import strategies as st
+
+from claimlab import Certificate, Claim, Property
+from claimlab.measure.piecewise import Layer, PiecewiseLinear, function_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from claimlab.report.figures import Measured
+
+CLAIM = Claim(
+    id="expressivity/width-adds-breakpoints",
+    covers=("C4",),
+    slide="Efficient Oscillations with Composition",
+    version=1,
+    finding="holds",
+    says="Adding a unit to the same layer adds at most one breakpoint.",
+    statement="For ReLU nets of one input, one hidden layer of 1 to 8 units with biases and one linear output, with "
+    "random rational weights or with weights that let the output swing by random heights, a further unit of random "
+    "weights in the hidden layer adds at most one breakpoint to the output. The same unit in a second hidden layer of "
+    "its own, fed with the output of the first, adds two or more to some nets, and so does a unit in the first layer "
+    "whose activation bends twice.",
+    reason="A hidden unit is a ramp with a single bend, and a sum bends only where one of its terms does. A unit on "
+    "top bends wherever the function under it crosses 0.",
+    scope="one input, one hidden layer, exact rational weights",
+    source="Telgarsky 2016 (arXiv 1602.04485), which counts the pieces of sums and compositions",
+    evidence=Property(),
+)
+
+Unit = tuple[Fraction, Fraction, Fraction]
+"""The weights w, b and v of a hidden unit, whose part of the output is v relu(w x + b)."""
+
+World = tuple[list[Unit], Unit]
+"""The hidden units of a net, and one more."""
+
+WEIGHTS = st.sampled_from(sorted({Fraction(n, d) for d in (1, 2, 3, 5) for n in range(-4 * d, 4 * d + 1)}, key=abs))
+UNITS = st.tuples(WEIGHTS, WEIGHTS, WEIGHTS)
+
+
+def swinging(heights: list[Fraction]) -> list[Unit]:
+    """Units that bend at 0, 1, 2, ... so that the net is 0 at 0 and then swings to heights[0], -heights[1], ..."""
+    corners = [Fraction(0), *(height * (-1) ** i for i, height in enumerate(heights))]
+    slopes = [Fraction(0), *(after - before for before, after in pairwise(corners))]
+    return [(Fraction(1), Fraction(-i), after - before) for i, (before, after) in enumerate(pairwise(slopes))]
+
+
+# Nets of random weights hardly oscillate, and then a new layer finds little to multiply; nets that swing do.
+NETS = st.lists(UNITS, min_size=1, max_size=8) | st.lists(WEIGHTS.map(abs), min_size=1, max_size=8).map(swinging)
+WORLDS = st.tuples(NETS, UNITS)
+
+
+def net(units: list[Unit]) -> list[Layer]:
+    """One hidden layer and a linear output."""
+    w, b, v = zip(*units, strict=True)
+    return [([[weight] for weight in w], b), ([v], [0])]
+
+
+def beside(units: list[Unit], unit: Unit) -> PiecewiseLinear:
+    """The net with the unit in the same layer as the others."""
+    return function_of(net([*units, unit]))
+
+
+def on_top(units: list[Unit], unit: Unit) -> PiecewiseLinear:
+    """The net with the unit in a second hidden layer, which sees what was the output."""
+    w, b, v = unit
+    first, (readout, _) = net(units)
+    return function_of([first, ([[w * weight for weight in readout[0]]], [b]), ([[v]], [0])])
+
+
+def beside_and_clipped(units: list[Unit], unit: Unit) -> PiecewiseLinear:
+    """The net with a unit in the same layer that grows to 1 and no further: it bends twice."""
+    w, b, v = unit
+    return function_of(net([*units, (w, b, v), (w, b - 1, -v)]))
+
+
+def adds_at_most_one_breakpoint(
+    world: World, place: Callable[[list[Unit], Unit], PiecewiseLinear] = beside
+) -> Certificate:
+    """Whether the net with the unit has at most one breakpoint more than the net without it."""
+    units, unit = world
+    before, after = (len(f.breakpoints) for f in (function_of(net(units)), place(units, unit)))
+    return Certificate(after <= before + 1, before=before, after=after)
+
+
+def test_claim(judge):
+    judge(adds_at_most_one_breakpoint, given=WORLDS).supports()
+
+
+def test_control_unit_in_a_new_layer(judge):
+    judge(adds_at_most_one_breakpoint, given=WORLDS, place=on_top).refutes()
+
+
+def test_control_activation_that_bends_twice(judge):
+    judge(adds_at_most_one_breakpoint, given=WORLDS, place=beside_and_clipped).refutes()
+
+
+def figure(measured: "Measured", ax: "Axes") -> None:
+    """A zigzag of eight units (grey), and the net with a ninth beside them or on top; dots mark the bends."""
+    units = swinging([Fraction(2)] * 8)
+    ninth = (Fraction(1), Fraction(1, 2), Fraction(1, 2))
+    f = function_of(net(units))
+    grid = [Fraction(i, 8) for i in range(-8, 65)]
+    for place, colour, name in ((beside, "C0", "in the same layer"), (on_top, "C1", "in a new layer (control)")):
+        g, base = place(units, ninth), 5 * (place is beside)
+        ax.plot([float(x) for x in grid], [base + float(f(x)) for x in grid], color="0.75", linewidth=1)
+        ax.plot([float(x) for x in grid], [base + float(g(x)) for x in grid], color=colour)
+        ax.plot([float(x) for x in g.breakpoints], [base + float(y) for y in g.values], "o", color=colour)
+        bends = f"{len(g.breakpoints)} bends, not {len(f.breakpoints)}"
+        ax.text(8.2, base, f"a ninth unit\n{name}:\n{bends}", color=colour, fontsize=10)
+    ax.set(xlim=(-1, 13), xlabel="x", ylabel="output of the net")
+    ax.set_xticks(range(0, 9, 2))
+    ax.set_yticks([])
