@@ -171,7 +171,7 @@ def _layouts(cases: list[Case]) -> Iterator[str]:
         return
     ways = list(cases[0]["seconds"])
     yield from ("## Ways to convolve all seeds at once", "")
-    yield "One 3 x 3 convolution, forward and backward, milliseconds; the fastest in bold. Ours is grouped, channels-last."
+    yield "A 3 x 3 convolution, forward and backward, milliseconds; the fastest in bold. Ours: grouped, channels-last."
     yield ""
     rows = []
     for case in cases:
