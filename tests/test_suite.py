@@ -13,6 +13,7 @@ import pytest
 
 from claimlab import Statistical, discover, judge, records
 from claimlab.records import Record
+from claimlab.report import deck
 
 ROOT = Path(__file__).parents[1]
 CLAIMS = ROOT / "claims"
@@ -64,6 +65,13 @@ def test_ids_and_catalogue_entries_are_each_used_once():
     ids = Counter(module.CLAIM.id for module in modules().values())
     covers = Counter(entry for module in modules().values() for entry in module.CLAIM.covers)
     assert [name for name, count in (ids + covers).items() if count > 1] == []
+
+
+def test_every_claim_stands_on_a_slide_of_the_deck():
+    lost = {
+        module.CLAIM.id: module.CLAIM.slide for module in modules().values() if module.CLAIM.slide not in deck.SLIDES
+    }
+    assert lost == {}
 
 
 def test_no_declaration_is_a_stub():

@@ -10,6 +10,7 @@ AUTHORS = "Charles Ollion and Olivier Grisel"
 
 SLIDES = (
     "Decomposition of the Error",
+    "Decomposition of the Error (the trends of the three terms)",
     "Universal Function Approximation",
     "Problem solved?",
     "Approximation with ReLU nets",

@@ -13,7 +13,7 @@ from claimlab import Claim
 CLAIM = Claim(
     id="decomposition/approximation-is-bounded-by-compute",
     covers=("A7",),
-    slide="Decomposition of the Error",
+    slide="Decomposition of the Error (the trends of the three terms)",
     version=1,
     finding="untestable",
     says="How small the approximation error can be made is limited by the cost of computing.",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 CLAIM = Claim(
     id="decomposition/estimation-error-can-grow-with-the-class",
     covers=("A9",),
-    slide="Decomposition of the Error",
+    slide="Decomposition of the Error (the trends of the three terms)",
     version=1,
     finding="holds",
     says="The estimation error can increase when the class of hypotheses increases.",

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 CLAIM = Claim(
     id="decomposition/estimation-error-falls-with-samples",
     covers=("A8",),
-    slide="Decomposition of the Error",
+    slide="Decomposition of the Error (the trends of the three terms)",
     version=1,
     finding="scoped",
     says="The estimation error decreases when the number n of training examples increases.",
