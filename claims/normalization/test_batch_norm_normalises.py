@@ -1,0 +1,160 @@
+"""Batch norm normalises the activations of each mini-batch.
+
+Slide: Batch Normalization. For each feature, with the mean and the biased variance s^2 of the batch (over its samples
+and, for images, over all positions of the map), the layer returns gain (x - mean) / sqrt(s^2 + eps) + shift. So the
+batch leaves with mean shift and variance gain^2 s^2 / (s^2 + eps): all but gain^2 where s^2 is far above eps, all but 0
+where it is far below. This is training mode; what evaluation does is another claim.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from claimlab import Certificate, Claim, Property
+from claimlab.nets.parts import part
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from claimlab.report.figures import Measured
+
+EPS = 1e-5
+
+CLAIM = Claim(
+    id="normalization/batch-norm-normalises",
+    covers=("F1",),
+    slide="Batch Normalization",
+    version=1,
+    finding="holds",
+    says="Batch norm normalises the activations within each mini-batch.",
+    statement="In training mode torch.nn.BatchNorm1d and BatchNorm2d give each feature of every batch of two or more "
+    "values the mean shift and the standard deviation |gain| s / sqrt(s^2 + eps), with s^2 the batch's biased variance "
+    "and eps = 1e-5, for spreads from 1e-5 to 100, up to rounding. In evaluation mode it does not, nor are the samples "
+    "of half a batch normalised by themselves.",
+    reason="It is what the formula of the paper says, and torch computes it. The variance is one (times gain squared) "
+    "only for features that vary by much more than sqrt(eps) = .003 over the batch.",
+    scope="training mode, float64; dense features and maps of up to 4 x 4 positions",
+    source="Ioffe and Szegedy 2015 (arXiv 1502.03167), algorithm 1",
+    evidence=Property(examples=60),
+)
+
+
+@dataclass(frozen=True)
+class World:
+    """The shape of a batch, `(m, C)` or `(m, C, H, W)`, how far it lies from 0, and the seed of the draws.
+
+    Channels differ in their spread, which is 10 to a uniform power from -5 to 2.
+    """
+
+    shape: tuple[int, ...]
+    offset: int = 0
+    seed: int = 0
+
+
+def draw(world: World, name: int = 0) -> Tensor:
+    """A batch of activations; another `name` is another batch."""
+    rng = torch.Generator().manual_seed(2 * world.seed + name)
+    per_channel = (1, world.shape[1], *[1] * (len(world.shape) - 2))
+    spread = 10 ** (7 * torch.rand(per_channel, generator=rng, dtype=torch.float64) - 5)
+    return world.offset + spread * torch.randn(world.shape, generator=rng, dtype=torch.float64)
+
+
+def layer_for(world: World) -> nn.Module:
+    """A batch norm with random gains and shifts."""
+    rng = torch.Generator().manual_seed(world.seed)
+    name = "batch_norm_1d" if len(world.shape) == 2 else "batch_norm_2d"
+    norm = part(name, world.shape[1], eps=EPS, dtype=torch.float64)
+    with torch.no_grad():
+        for parameter in norm.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=rng, dtype=torch.float64))
+    return norm
+
+
+Use = Callable[[nn.Module, World], Tensor]
+"""What comes out for the batch `draw(world)`."""
+
+
+def training(norm: nn.Module, world: World) -> Tensor:
+    return norm(draw(world))
+
+
+def evaluation(norm: nn.Module, world: World) -> Tensor:
+    """Ten training steps on the batch, then evaluation: the running statistics still remember where they started."""
+    for _ in range(10):
+        norm(draw(world))
+    return norm.eval()(draw(world))
+
+
+def half_of_a_larger_batch(norm: nn.Module, world: World) -> Tensor:
+    """The statistics are those of all samples, not of the half that is looked at."""
+    return norm(torch.cat([draw(world), draw(world, name=1)]))[: world.shape[0]]
+
+
+def normalises(world: World, use: Use = training, *, eps: float = EPS) -> Certificate:
+    """Whether every feature comes out with mean shift and standard deviation |gain| s / sqrt(s^2 + eps).
+
+    Up to rounding, which is bounded like this. Let n be the values of a feature, u = 2^-53, d = sqrt(s^2 + eps) and
+    k = max|x| / d. To first order in u
+      the mean of x is off by at most n u max|x|, and so y by     n u |gain| k
+      1 / d is off by at most (n + 3) u of itself, and so y by    (n + 3) u |gain| 2 k
+      x - mean, the product and the sum round four times at most  4 u (2 |gain| k + |shift|)
+      our mean and deviation of y are off as those of x by        n u (2 |gain| k + |shift|)
+    and all of it is below 16 n u (|gain| k + |shift|) for n of 2 or more. A change of every y by so much moves neither
+    the mean nor the standard deviation by more.
+    """
+    norm, x = layer_for(world), draw(world)
+    gain, shift = (parameter.detach() for parameter in norm.parameters())
+    with torch.no_grad():
+        x, y = (t.transpose(0, 1).flatten(1) for t in (x, use(norm, world)))  # [C, n]
+    s, d = x.std(dim=1, correction=0), (x.var(dim=1, correction=0) + eps).sqrt()
+    rounding = 16 * x.shape[1] * 2**-53 * (gain.abs() * x.abs().amax(dim=1) / d + shift.abs())
+    mean_off = (y.mean(dim=1) - shift).abs()
+    spread_off = (y.std(dim=1, correction=0) - gain.abs() * s / d).abs()
+    return Certificate(
+        bool((mean_off <= rounding).all() and (spread_off <= rounding).all()),
+        mean_off=mean_off.max(), spread_off=spread_off.max(), rounding_allowed=rounding.max(),
+    )  # fmt: skip
+
+
+def worlds() -> st.SearchStrategy[World]:
+    """Two to six samples of one to four features, dense or on maps of up to 4 x 4 positions."""
+    samples, channels, side = st.integers(2, 6), st.integers(1, 4), st.integers(1, 4)
+    shapes = st.tuples(samples, channels) | st.tuples(samples, channels, side, side)
+    return st.builds(World, shapes, offset=st.integers(-100, 100), seed=st.integers(0, 999))
+
+
+def test_claim(judge):
+    judge(normalises, given=worlds()).supports()
+
+
+def test_control_evaluation_mode(judge):
+    judge(normalises, given=worlds(), use=evaluation).refutes()
+
+
+def test_control_half_of_a_larger_batch(judge):
+    judge(normalises, given=worlds(), use=half_of_a_larger_batch).refutes()
+
+
+def test_control_variance_exactly_one(judge):
+    """Without eps in the formula the standard deviation would be |gain|, whatever s is."""
+    judge(normalises, given=worlds(), eps=0.0).refutes()
+
+
+def figure(measured: "Measured", ax: "Axes") -> None:
+    """The standard deviation of a feature after the layer against the one before."""
+    before = torch.logspace(-5, 2, 29, dtype=torch.float64)
+    x = before * torch.tensor([[-1.0], [1.0]], dtype=torch.float64)  # [2, features], each with the deviation `before`
+    norm = part("batch_norm_1d", len(before), eps=EPS, dtype=torch.float64)
+    with torch.no_grad():
+        after = norm(x).std(dim=0, correction=0)
+    ax.plot(before, before / (before**2 + EPS).sqrt(), color="C0", label="s / sqrt(s\N{SUPERSCRIPT TWO} + eps)")
+    ax.plot(before, after, "o", color="C0", label="torch, training mode")
+    ax.plot(before, before, "--", color="C1", label="not normalised")
+    ax.axvline(EPS**0.5, linestyle=":", linewidth=1, color="gray")
+    ax.annotate(" sqrt(eps)", (EPS**0.5, 0.05), color="gray")
+    ax.set(xscale="log", ylim=(0, 1.2), xlabel="standard deviation over the batch, before", ylabel="and after")
+    ax.legend()

@@ -1,0 +1,250 @@
+"""At inference batch norm uses a running average, which is not the mean and variance of the data.
+
+Slide: Batch Normalization. It says two things that differ: that the statistics of the whole dataset replace those of
+the batch, and that the framework keeps a running average, so that inference needs no code of its own. The running
+average is what layers compute. Torch's starts at mean 0 and variance 1 and goes a tenth of the way to the mean and the
+unbiased variance of each batch. The deck's framework is Keras, whose predict() switches to the average by itself, and
+goes a hundredth of the way; in torch that takes a call of eval().
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from claimlab import Certificate, Claim, Property
+from claimlab.nets.parts import part
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from claimlab.report.figures import Measured
+
+EPS, MOMENTUM = 1e-5, 0.1  # torch's own
+STILL = 400  # steps with frozen inputs; .9^400 is 5e-19, below the rounding of float64
+
+CLAIM = Claim(
+    id="normalization/evaluation-uses-the-dataset-statistics",
+    covers=("F5",),
+    slide="Batch Normalization",
+    version=1,
+    finding="false",
+    says="At inference batch norm uses the mean and standard deviation of the whole dataset, kept as a running "
+    "average, and needs no specific code.",
+    statement="After T training batches torch.nn.BatchNorm1d evaluates with .9^T (0, 1) + sum of .1 x .9^(T - t) "
+    "(mean, unbiased variance) of batch t, up to rounding. A dataset of T batches seen once has another mean and "
+    "variance. With momentum=None the mean is the dataset's, the variance still is not. Only 400 steps on the whole "
+    "dataset as one batch of n end at its mean and n / (n - 1) times its variance. After eval() an output does not "
+    "depend on the other samples of its batch; without it, it does.",
+    reason="The average gives a batch that came t steps ago the weight .1 x .9^t and its start .9^T, which is 35 % "
+    "after ten batches, and it misses how batches differ in their means. In torch inference does need a call, eval(); "
+    "Keras makes it in predict().",
+    scope="one layer with fixed inputs and torch's defaults, float64; while a net trains, its average also mixes "
+    "statistics of older weights",
+    source="Ioffe and Szegedy 2015 (arXiv 1502.03167), section 3.1; documentation of torch.nn.BatchNorm1d",
+    evidence=Property(examples=40),
+)
+
+
+@dataclass(frozen=True)
+class World:
+    """T batches of m samples with C features, which lie off 0 and have other variances than 1."""
+
+    batches: int
+    samples: int
+    channels: int = 1
+    seed: int = 0
+
+
+def dataset(world: World) -> Tensor:
+    """`[T, m, C]`: normal features of means 1 to 2 and standard deviations 2 to 3."""
+    rng = torch.Generator().manual_seed(world.seed)
+    mean, deviation = 1 + torch.rand(2, world.channels, generator=rng, dtype=torch.float64)
+    shape = world.batches, world.samples, world.channels
+    return mean + (1 + deviation) * torch.randn(shape, generator=rng, dtype=torch.float64)
+
+
+def trained(batches: Tensor, *, momentum: float | None = MOMENTUM) -> nn.Module:
+    """A new layer, in training mode, that has seen the batches `[T, m, C]` once, in order."""
+    norm = part("batch_norm_1d", batches.shape[2], eps=EPS, momentum=momentum, dtype=torch.float64)
+    with torch.no_grad():
+        for batch in batches:
+            norm(batch)
+    return norm
+
+
+Statistics = tuple[Tensor, Tensor]
+"""A mean and a variance, `[C]` each."""
+
+
+def running_average(batches: Tensor, *, correction: int = 1) -> Statistics:
+    """Mean 0 and variance 1 weighted .9^T, batch t weighted .1 x .9^(T - t); variances are unbiased."""
+    total = len(batches)
+    weights = torch.tensor([MOMENTUM * (1 - MOMENTUM) ** (total - t) for t in range(1, total + 1)], dtype=torch.float64)
+    mean, var = weights @ batches.mean(dim=1), weights @ batches.var(dim=1, correction=correction)
+    return mean, (1 - MOMENTUM) ** total + var
+
+
+def running_average_of_biased_variances(batches: Tensor) -> Statistics:
+    return running_average(batches, correction=0)
+
+
+def running_average_without_its_start(batches: Tensor) -> Statistics:
+    """As if the weights of the batches summed to one."""
+    mean, var = running_average(batches)
+    start = (1 - MOMENTUM) ** len(batches)
+    return mean / (1 - start), (var - start) / (1 - start)
+
+
+def whole_dataset(batches: Tensor) -> Statistics:
+    x = batches.flatten(0, 1)
+    return x.mean(dim=0), x.var(dim=0, correction=0)
+
+
+def dataset_mean_and_average_variance(batches: Tensor) -> Statistics:
+    return batches.flatten(0, 1).mean(dim=0), batches.var(dim=1).mean(dim=0)
+
+
+def evaluates_with(
+    world: World, statistics: Callable[[Tensor], Statistics] = running_average, *, momentum: float | None = MOMENTUM
+) -> Certificate:
+    """Whether the layer, after one pass over the dataset, evaluates every sample of it with these statistics."""
+    batches = dataset(world)
+    return agrees(trained(batches, momentum=momentum), batches, statistics(batches))
+
+
+def settles_on_the_dataset(world: World, *, correction: int) -> Certificate:
+    """Whether the statistics end at the dataset's if all of it is one batch, again and again."""
+    batches = dataset(world)
+    everything = batches.flatten(0, 1)
+    norm = trained(everything.expand(STILL, -1, -1))
+    return agrees(norm, batches, (everything.mean(dim=0), everything.var(dim=0, correction=correction)))
+
+
+def agrees(norm: nn.Module, batches: Tensor, statistics: Statistics) -> Certificate:
+    """Whether the layer in evaluation returns (x - mean) / sqrt(var + eps) for every sample, up to rounding.
+
+    Let u = 2^-53, n the number of samples, k the largest |x| / sqrt(var + eps). The mean of a batch is off by at most
+    n u max|x|, its variance by (n + 3) u of itself, to first order. A step of the average rounds three times, and a
+    tenth is forgotten at each, so the average adds 30 u. The output rounds four times. That is
+    (n + 30) k u + (n + 33) 2k u + 8 k u, less than 4 (n + 30) k u, and the same once more for our own side.
+    """
+    mean, var = statistics
+    x = batches.flatten(0, 1)
+    expected = (x - mean) / (var + EPS).sqrt()
+    with torch.no_grad():
+        off = (norm.eval()(x) - expected).abs().max()
+    k = (x.abs() / (var + EPS).sqrt()).max()
+    rounding = 8 * (len(x) + 30) * 2**-53 * k
+    return Certificate(bool(off <= rounding), off=off, rounding_allowed=rounding)
+
+
+def start_is_forgotten(steps: int, *, share: float = 1 - MOMENTUM) -> Certificate:
+    """Whether each batch leaves `share` of the start: batches of zeros add nothing, so what is left is the start's.
+
+    A step multiplies once and adds zero, so after t steps the relative rounding is at most 2 t 2^-53.
+    """
+    norm = part("batch_norm_1d", 1, dtype=torch.float64)
+    left = []
+    for _ in range(steps):
+        norm(torch.zeros(2, 1, dtype=torch.float64))
+        left.append(float(norm.state_dict()["running_var"]))
+    off = [abs(weight / share**t - 1) / t for t, weight in enumerate(left, start=1)]
+    return Certificate(max(off) <= 2 * 2**-53, weight_of_the_start=left)
+
+
+def ignores_companions(world: World, *, call_eval: bool = True) -> Certificate:
+    """Whether the first sample comes out the same, bit by bit, in the first batch and among the others of the second.
+
+    The layer has seen the dataset before. Without the call of eval() it is still in training mode.
+    """
+    batches = dataset(world)
+    norm = trained(batches)
+    first, second = batches[0], batches[1].clone()
+    second[0] = first[0]
+    with torch.no_grad():
+        outputs = [(norm.eval() if call_eval else norm)(batch)[0] for batch in (first, second)]
+    return Certificate(torch.equal(*outputs), difference=(outputs[0] - outputs[1]).abs().max())
+
+
+def worlds(*, batches: int = 1) -> st.SearchStrategy[World]:
+    """From so many to twelve batches more of three to eight samples with one to three features."""
+    count, samples, channels = st.integers(batches, batches + 12), st.integers(3, 8), st.integers(1, 3)
+    return st.builds(World, count, samples, channels, seed=st.integers(0, 999))
+
+
+def test_claim(judge):
+    judge(evaluates_with, given=worlds()).supports()
+
+
+def test_deck_wording(judge):
+    """A dataset of at least fifty batches: the start is all but forgotten, and so are the first batches."""
+    judge(evaluates_with, given=worlds(batches=50), statistics=whole_dataset).refutes()
+
+
+def test_cumulative_average(judge):
+    """With momentum=None the mean is the dataset's, and the variance is the average of the batches' unbiased ones."""
+    judge(evaluates_with, given=worlds(), statistics=dataset_mean_and_average_variance, momentum=None).supports()
+
+
+def test_control_cumulative_average_is_not_the_dataset(judge):
+    """The variance of the dataset has the differences between the means of the batches in it."""
+    judge(evaluates_with, given=worlds(batches=2), statistics=whole_dataset, momentum=None).refutes()
+
+
+def test_control_biased_variances(judge):
+    judge(evaluates_with, given=worlds(), statistics=running_average_of_biased_variances).refutes()
+
+
+def test_control_without_the_start(judge):
+    judge(evaluates_with, given=worlds(), statistics=running_average_without_its_start).refutes()
+
+
+@pytest.mark.exact
+def test_start_is_forgotten_by_a_tenth_each_batch(judge):
+    judge(start_is_forgotten, steps=50).supports()
+
+
+@pytest.mark.exact
+def test_control_start_is_not_forgotten_by_a_hundredth(judge):
+    """Keras' default."""
+    judge(start_is_forgotten, steps=50, share=0.99).refutes()
+
+
+@pytest.mark.exact
+def test_settles_on_the_dataset(judge):
+    """At n / (n - 1) times its variance."""
+    judge(settles_on_the_dataset, world=World(batches=8, samples=8, channels=3), correction=1).supports()
+
+
+@pytest.mark.exact
+def test_control_settles_on_the_biased_variance(judge):
+    judge(settles_on_the_dataset, world=World(batches=8, samples=8, channels=3), correction=0).refutes()
+
+
+def test_evaluation_ignores_companions(judge):
+    judge(ignores_companions, given=worlds(batches=2)).supports()
+
+
+def test_control_without_eval(judge):
+    """In training mode, where a layer starts, the prediction for a sample depends on the rest of its batch."""
+    judge(ignores_companions, given=worlds(batches=2), call_eval=False).refutes()
+
+
+def figure(measured: "Measured", ax: "Axes") -> None:
+    """The variance that evaluation would use after every batch, as a share of the dataset's."""
+    batches = dataset(World(batches=50, samples=8))
+    total = float(whole_dataset(batches)[1])
+    seen = range(1, len(batches) + 1)
+    for momentum, label, colour in ((MOMENTUM, "running average", "C0"), (None, "cumulative average", "C1")):
+        var = [float(trained(batches[:t], momentum=momentum).state_dict()["running_var"]) / total for t in seen]
+        ax.plot(seen, var, color=colour, label=label)
+    weight = measured["start_is_forgotten_by_a_tenth_each_batch"]["weight_of_the_start"]
+    ax.plot(seen, weight, ":", color="C0", label="weight of the running average's start")
+    ax.axhline(1, linestyle="--", linewidth=1, color="gray", label="whole dataset")
+    ax.set(xlabel="batches of 8 seen", ylabel="variance / dataset's variance", ylim=(0, 1.6))
+    ax.legend(loc="upper center", ncols=2, fontsize=8)
