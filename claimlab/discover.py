@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import inspect
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -69,7 +70,12 @@ def load(path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    # A dataclass whose annotations are strings looks its module up by name while it is made.
+    sys.modules[module.__name__] = module
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        del sys.modules[module.__name__]
     return module
 
 

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import hypothesis.internal.conjecture.providers  # noqa: F401
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 import claimlab.report.page
-from claimlab import records
+from claimlab import discover, records
 from claimlab.records import Record
 
 # torch and hypothesis are loaded above because a run inside this process forgets what it was the first to load.
@@ -803,3 +804,13 @@ def test_ctrl_c_keeps_and_summarises_what_was_judged(bench):
     assert re.search(r"ok   holds      T1     a-first +exact; 1/1 control refuted", text)
     assert "1 claims: 1 holds. 2 tests judged, 0 not as found." in text
     assert re.search(r"report: .*index\.html", text)
+
+
+def test_a_module_with_postponed_annotations_can_hold_a_dataclass(bench):
+    """The report and the suite's own tests load modules by path, outside sys.modules."""
+    body = "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass World:\n    size: int\n" + EXACT
+    text = "from __future__ import annotations\n" + HEAD.format(id="sec/later", finding="holds", evidence="Exact()")
+    path = bench.write_raw("later", text + body)
+    before = set(sys.modules)
+    assert discover.load(path).World(3).size == 3
+    assert set(sys.modules) - before <= {"claimlab.seeds"}

@@ -1,0 +1,305 @@
+"""Weight norm parts a weight vector into a length, which is learned, and a direction, which is all that v matters for.
+
+Slide: Weight Normalization. The weights of a unit are written w = g v / ||v||, and g and v are trained instead of w.
+
+Three consequences, all exact. ||w|| = |g| whatever v is, and the direction of w is that of v (or its opposite),
+whatever g is. No loss notices how long v is, so the gradient by v is orthogonal to v. And so by Pythagoras a step of
+gradient descent, v' = v - eta grad, makes v longer:
+
+    ||v'||^2 = ||v||^2 + eta^2 ||grad||^2
+
+With momentum the step is m = mu m_before + grad, and <v, m> = mu (<v_before, m_before> - eta ||m_before||^2), which by
+induction from m = 0 is never positive: v does not grow as Pythagoras says, and still never shrinks. Weight decay pulls
+v back, and Adam divides the gradient coordinate by coordinate, after which it need not be orthogonal to v.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from claimlab import Certificate, Claim, Property
+from claimlab.nets.parts import part
+from claimlab.train.optimizers import SGD, Adam
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from claimlab.report.figures import Measured
+
+CLAIM = Claim(
+    id="normalization/weight-norm-decouples-length-and-direction",
+    covers=("F13",),
+    slide="Weight Normalization",
+    version=1,
+    finding="holds",
+    says="Writing the weights of a unit as w = g v / ||v|| decouples their direction from their norm.",
+    statement="In torch's weight norm ||w|| = |g| whatever v, and w / ||w|| = sign(g) v / ||v|| whatever g. The "
+    "gradient by v is orthogonal to v. Each step of gradient descent on a least-squares problem therefore adds exactly "
+    "eta^2 ||grad||^2 to ||v||^2, which never falls. With momentum .9 a step adds another amount, never a negative "
+    "one. With weight decay and with Adam ||v|| does fall, as the norm of plain weights w does.",
+    reason="The loss depends on v through its direction alone, so its gradient has no component along v.",
+    scope="dense layers of 2 to 6 inputs without biases, five full-batch steps at a constant rate, momentum starting "
+    "from zero; up to rounding in float64",
+    source="Salimans and Kingma 2016 (arXiv 1602.07868), sections 2 and 2.1",
+    evidence=Property(examples=20),
+)
+
+VISIBLE = 1000.0
+"""How many times larger than rounding an effect must be to count."""
+
+Layer = Callable[[Tensor, Tensor], tuple[nn.Module, nn.Parameter]]
+"""From lengths g and directions v to a layer and the parameter in it that v has become."""
+
+
+@dataclass(frozen=True)
+class World:
+    """The sizes of a dense layer, the rate of its training, and the seed of data, targets and weights."""
+
+    inputs: int = 3
+    units: int = 2
+    rate: float = 0.1
+    seed: int = 0
+    samples: int = 8
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of training: v, its gradient and v afterwards, `[H, D]`, and the size of w's gradient times |g| / ||v||,
+    which would be that of v's if nothing were projected out, `[H, 1]`.
+    """
+
+    before: Tensor
+    gradient: Tensor
+    after: Tensor
+    unprojected: Tensor
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How the gradients move the parameters; `decay` times v is added to the gradient by v first."""
+
+    optimizer: Callable[..., SGD | Adam] = SGD
+    decay: float = 0.0
+
+
+GRADIENT_DESCENT, MOMENTUM = Rule(), Rule(partial(SGD, momentum=0.9))
+WEIGHT_DECAY, ADAM = Rule(decay=0.1), Rule(Adam)
+
+
+def length(v: Tensor) -> Tensor:
+    """The norm of every unit's weights `[H, D]`, `[H, 1]`."""
+    return torch.linalg.vector_norm(v, dim=1, keepdim=True)
+
+
+def draws(world: World) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Inputs `[N, D]`, targets `[N, H]`, lengths g `[H, 1]` of either sign and directions v `[H, D]`, all normal."""
+    rng = torch.Generator().manual_seed(world.seed)
+    shapes = (
+        (world.samples, world.inputs),
+        (world.samples, world.units),
+        (world.units, 1),
+        (world.units, world.inputs),
+    )
+    x, y, g, v = (torch.randn(*shape, generator=rng, dtype=torch.float64) for shape in shapes)
+    return x, y, g, v
+
+
+def weight_norm(g: Tensor, v: Tensor) -> tuple[nn.Module, nn.Parameter]:
+    """A layer without biases that has weight norm, and the parameter v in it."""
+    layer = part("weight_norm", nn.Linear(v.shape[1], len(v), bias=False, dtype=v.dtype))
+    names = ("parametrizations.weight.original0", "parametrizations.weight.original1")
+    layer.load_state_dict(dict(zip(names, (g, v), strict=True)))
+    return layer, dict(layer.named_parameters())[names[1]]
+
+
+def plain(g: Tensor, v: Tensor) -> tuple[nn.Module, nn.Parameter]:
+    """The same layer with plain weights v."""
+    layer = nn.Linear(v.shape[1], len(v), bias=False, dtype=v.dtype)
+    layer.load_state_dict({"weight": v})
+    return layer, dict(layer.named_parameters())["weight"]
+
+
+def weights(layer: nn.Module) -> Tensor:
+    """The weights w `[H, D]` that a layer computes with."""
+    assert isinstance(layer.weight, Tensor)
+    return layer.weight.detach()
+
+
+def train(world: World, layer: Layer, rule: Rule, steps: int) -> list[Step]:
+    """Full-batch training on the mean squared error."""
+    x, y, g, v = draws(world)
+    net, parameter = layer(g, v)
+    optimizer = rule.optimizer(list(net.parameters()), lr=world.rate)
+    run = []
+    for _ in range(steps):
+        before = parameter.detach().clone()
+        residual = net(x) - y
+        optimizer.zero_grad()
+        residual.square().mean().backward()
+        assert parameter.grad is not None
+        gradient = parameter.grad.clone()
+        parameter.grad += rule.decay * before
+        by_w = 2 * residual.detach().T @ x / residual.numel()
+        unprojected = length(by_w) * length(weights(net)) / length(before)
+        optimizer.step()
+        run.append(Step(before, gradient, parameter.detach().clone(), unprojected))
+    return run
+
+
+def decouples(world: World, layer: Layer = weight_norm) -> Certificate:
+    """Whether ||w|| = |g| and w / ||w|| = sign(g) v / ||v||, for v and for v of another length in each unit.
+
+    A norm of D numbers is off by at most (D + 2) e in proportion, e = 2^-52, and w and w / ||w|| by one or two such
+    norms and three operations more: all errors are below 4 (D + 4) e, of |g| or of 1.
+    """
+    _, _, g, v = draws(world)
+    other = v * torch.arange(2, 2 + len(v), dtype=v.dtype)[:, None]
+    off = []
+    for directions in (v, other):
+        w = weights(layer(g, directions)[0])
+        off += [(length(w) / g.abs() - 1).abs().max(), (w / length(w) - g.sign() * v / length(v)).abs().max()]
+    allowed = 4 * (world.inputs + 4) * 2**-52
+    return Certificate(bool(max(off) <= allowed), off=max(off), rounding_allowed=allowed)
+
+
+def rounding(world: World) -> float:
+    """What a product of v and its gradient may be off by, as a multiple of ||v|| and of the gradient's size before v's
+    component is projected out.
+
+    That gradient sums N terms and what is projected out sums D more, so each of its D entries is off by less than
+    4 (D + N) e in proportion; the product with v and the roundings of everything else make it 16 D (D + N) e.
+    """
+    return 16 * world.inputs * (world.inputs + world.samples) * 2**-52
+
+
+def is_orthogonal(world: World, layer: Layer = weight_norm) -> Certificate:
+    """Whether <v, grad> is zero up to rounding, and the gradient is not."""
+    (step,) = train(world, layer, GRADIENT_DESCENT, steps=1)
+    along = (step.before * step.gradient).sum(dim=1, keepdim=True).abs()
+    allowed = rounding(world) * step.unprojected * length(step.before)
+    seen = (length(step.gradient) * length(step.before) > VISIBLE * allowed).any()
+    return Certificate(
+        bool((along <= allowed).all() and seen),
+        along_v=along.max(), rounding_allowed=allowed.max(), gradient=length(step.gradient).max(),
+    )  # fmt: skip
+
+
+def squared_lengths(world: World, run: list[Step]) -> tuple[Tensor, Tensor, float]:
+    """What each step adds to ||v||^2, what Pythagoras says, both `[T, H, 1]`, and what rounding may add.
+
+    With u the largest gradient before projection, no step is longer than T rate u, momentum or not. So no product of v
+    and a step, and no square, exceeds (||v|| + T rate u)^2, and each is off by less than `rounding` times that.
+    """
+    added = torch.stack([length(step.after) ** 2 - length(step.before) ** 2 for step in run])
+    by_pythagoras = torch.stack([(world.rate * length(step.gradient)) ** 2 for step in run])
+    longest = max(float((length(s.after) + len(run) * world.rate * s.unprojected).max()) for s in run)
+    return added, by_pythagoras, rounding(world) * longest**2
+
+
+def grows_by_pythagoras(world: World, layer: Layer = weight_norm, rule: Rule = GRADIENT_DESCENT) -> Certificate:
+    """Whether each of five steps adds rate^2 ||grad||^2 to ||v||^2, and that is more than rounding."""
+    added, by_pythagoras, allowed = squared_lengths(world, train(world, layer, rule, steps=5))
+    off = (added - by_pythagoras).abs().max()
+    return Certificate(
+        bool(off <= allowed and by_pythagoras.max() > VISIBLE * allowed),
+        off=off, rounding_allowed=allowed, most_added=added.max(),
+    )  # fmt: skip
+
+
+def never_shrinks(world: World, layer: Layer = weight_norm, rule: Rule = GRADIENT_DESCENT) -> Certificate:
+    """Whether none of five steps makes any unit's v shorter, and some step makes one longer by more than rounding."""
+    added, _, allowed = squared_lengths(world, train(world, layer, rule, steps=5))
+    return Certificate(
+        bool((added >= -allowed).all() and added.max() > VISIBLE * allowed),
+        least_added=added.min(), most_added=added.max(), rounding_allowed=allowed,
+    )  # fmt: skip
+
+
+def lengths(rule: Rule, steps: int = 40) -> list[float]:
+    """The length of one unit's v, from 1 on, through one run."""
+    run = train(World(rate=0.3), weight_norm, rule, steps)
+    return [float(length(v)[0] / length(run[0].before)[0]) for v in (run[0].before, *(step.after for step in run))]
+
+
+def grows_in_one_run() -> Certificate:
+    """Whether v grows at every step of one run with gradient descent and with momentum, and not with the other two."""
+    rules = {"gradient descent": GRADIENT_DESCENT, "momentum": MOMENTUM, "weight decay": WEIGHT_DECAY, "Adam": ADAM}
+    grown = {name: lengths(rule) for name, rule in rules.items()}
+    never_fell = [name for name, run in grown.items() if all(a <= b for a, b in pairwise(run)) and run[-1] > run[0]]
+    return Certificate(never_fell == ["gradient descent", "momentum"], **grown)
+
+
+def worlds() -> st.SearchStrategy[World]:
+    """Up to four units of 2 to 6 inputs; with one input there is nothing to learn but the length."""
+    return st.builds(
+        World, st.integers(2, 6), st.integers(1, 4), st.sampled_from([0.1, 0.01, 1.0]), seed=st.integers(0, 999)
+    )
+
+
+def test_claim(judge):
+    judge(decouples, given=worlds()).supports()
+
+
+def test_control_plain_weights_are_not_decoupled(judge):
+    judge(decouples, given=worlds(), layer=plain).refutes()
+
+
+def test_gradient_is_orthogonal(judge):
+    judge(is_orthogonal, given=worlds()).supports()
+
+
+def test_control_gradient_of_plain_weights(judge):
+    judge(is_orthogonal, given=worlds(), layer=plain).refutes()
+
+
+def test_gradient_descent_grows_v_by_pythagoras(judge):
+    judge(grows_by_pythagoras, given=worlds()).supports()
+
+
+def test_control_plain_weights_and_pythagoras(judge):
+    judge(grows_by_pythagoras, given=worlds(), layer=plain).refutes()
+
+
+def test_control_momentum_and_pythagoras(judge):
+    """With momentum v never shrinks, but it grows by more."""
+    judge(grows_by_pythagoras, given=worlds(), rule=MOMENTUM).refutes()
+
+
+def test_gradient_descent_never_shrinks_v(judge):
+    judge(never_shrinks, given=worlds()).supports()
+
+
+def test_momentum_never_shrinks_v(judge):
+    judge(never_shrinks, given=worlds(), rule=MOMENTUM).supports()
+
+
+def test_control_plain_weights_shrink(judge):
+    judge(never_shrinks, given=worlds(), layer=plain).refutes()
+
+
+def test_control_weight_decay_shrinks_v(judge):
+    judge(never_shrinks, given=worlds(), rule=WEIGHT_DECAY).refutes()
+
+
+def test_control_adam_shrinks_v(judge):
+    judge(never_shrinks, given=worlds(), rule=ADAM).refutes()
+
+
+@pytest.mark.exact
+def test_one_run_of_each(judge):
+    judge(grows_in_one_run).supports()
+
+
+def figure(measured: "Measured", ax: "Axes") -> None:
+    """The length of v through one run of each optimizer."""
+    for name, run in measured["one_run_of_each"].items():
+        ax.plot(run, label=name)
+    ax.set(xlabel="step", ylabel="length of v (1 at the start)")
+    ax.legend()

@@ -1,0 +1,271 @@
+"""Before training a tenth of the images gives nearly the full gradient; without that redundancy a net still fits.
+
+Slide: BTW: why minibatch SGD?. The deck says that samples repeat each other's gradient information, and that otherwise
+nothing could be learned. How far the gradient g_B of a random batch lies from the full gradient g is known exactly
+(`test_error_of_a_batch`). Whether that is near or far depends on the data, the labels and the weights:
+
+- 1500 handwritten digits with their labels, an untrained net: near. With random labels, or once the net has learned
+  most of the digits, the same batch is far off.
+- Generalising needs the redundancy. Fitting does not: samples whose gradients have nothing in common are fitted one
+  by one.
+
+Near means an angle of at most 45 degrees. That is the angle when the noise g_B - g is orthogonal to g and as long;
+McCandlish et al. call the batch size at which it is as long on average the noise scale. Samples whose gradients are
+orthogonal and equally long have the cosine sqrt(B / N), .32 for a tenth.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from functools import partial
+from itertools import combinations, product
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from torch import Tensor
+
+from claimlab import Certificate, Claim, Rows, Statistical
+from claimlab.data.digits import CLASSES, digits
+from claimlab.measure.fit import accuracy, cross_entropy, interpolates
+from claimlab.nets import MLP
+from claimlab.seeds import Seeds
+from claimlab.train import SGD, train
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+
+    from claimlab.report.figures import Measured
+
+CLAIM = Claim(
+    id="sgd/a-tenth-gives-nearly-the-full-gradient",
+    covers=("G2",),
+    slide="BTW: why minibatch SGD?",
+    version=1,
+    finding="scoped",
+    says="Samples carry redundant gradient information; without it a net could not generalise, nor learn at all.",
+    statement=(
+        "The mean squared distance of a batch's gradient from the full one is tr(Sigma)/B (N-B)/(N-1), exactly. For a "
+        "64-64-10 ReLU net (torch's init, cross-entropy) and 1500 labelled digit images, the gradient of 150 of them "
+        "is within 45 degrees of the gradient of all. With random labels on 300 images that of 30 is not, and SGD "
+        "(learning rate .05, momentum .9, batches of 30, at most 40 epochs) fits all of these labels and is at chance "
+        "on new images. Three orthogonal inputs are fitted exactly in one pass, under all eight labellings by +-1."
+    ),
+    reason=(
+        "The redundancy is there, but only as long as the labels have a pattern that the net has not learned yet. "
+        "Generalising lives on it; fitting does without, because nets memorise."
+    ),
+    scope="one small net on digits, at initialisation: the angle grows beyond 45 degrees within five epochs; float32",
+    source="McCandlish et al. 2018 (arXiv 1812.06162), noise scale; Chatterjee 2020 (arXiv 2002.10657), coherence",
+    evidence=Statistical(block=11),
+)
+
+NEAR = 1 / math.sqrt(2)
+
+# Chance is .1; the answers of a memoriser scatter around it, because similar images share a label by luck.
+AT_CHANCE = 2 / CLASSES
+
+Vector = tuple[Fraction, ...]
+
+
+def gradient(net: MLP, parameters: list[Tensor], x: Tensor, y: Tensor) -> Tensor:
+    """The gradient of mean cross-entropy on images `[S, N, 64]` with labels `[S, N]`, all parameters: `[S, p]`."""
+    weights = [parameter.detach().requires_grad_() for parameter in parameters]
+    parts = torch.autograd.grad(cross_entropy(net(weights, x), y).sum(), weights)
+    return torch.cat([part.flatten(1) for part in parts], dim=1)
+
+
+def cosine_of_a_tenth(net: MLP, parameters: list[Tensor], x: Tensor, y: Tensor) -> Tensor:
+    """The cosine between the gradients of the first tenth of the images (in random order) and of all: `[S]`."""
+    part = x.shape[1] // 10
+    return torch.cosine_similarity(
+        gradient(net, parameters, x[:, :part], y[:, :part]), gradient(net, parameters, x, y), dim=1
+    )
+
+
+def a_tenth_is_near(seeds: Seeds, *, labels: str = "true", epochs: int = 0) -> Rows:
+    """A seed draws the images and the initialisation; `labels` may be random, and `epochs` of SGD may come before."""
+    world = digits(seeds, n=1500, n_test=0)
+    y = world.y if labels == "true" else seeds.integers("labels", 1500, high=CLASSES)
+    net = MLP((64, 64, CLASSES))
+    start = net.init(seeds, "torch")
+    fit = train(
+        seeds, net, start, world.x, y, loss=cross_entropy, optimizer=partial(SGD, lr=0.2), epochs=epochs, batch=100
+    )
+    cosine = cosine_of_a_tenth(net, fit.parameters, world.x, y)
+    return Rows(win=cosine >= NEAR, cosine=cosine, train_accuracy=accuracy(net(fit.parameters, world.x), y))
+
+
+def fits_without_redundancy(seeds: Seeds, *, width: int = 128) -> Rows:
+    """A seed draws the images, their random labels, the initialisation and the batch order."""
+    world = digits(seeds, n=300, n_test=1000)
+    y = seeds.integers("labels", 300, high=CLASSES)
+    net = MLP((64, width, CLASSES))
+    start = net.init(seeds, "torch")
+    cosine = cosine_of_a_tenth(net, start, world.x, y)
+    fit = train(
+        seeds, net, start, world.x, y, loss=cross_entropy, optimizer=partial(SGD, lr=0.05, momentum=0.9),
+        epochs=40, batch=30, goal=interpolates,
+    )  # fmt: skip
+    train_accuracy = accuracy(net(fit.parameters, world.x), y)
+    test_accuracy = accuracy(net(fit.parameters, world.x_test), world.y_test)
+    return Rows(
+        win=(cosine < NEAR) & (train_accuracy == 1) & (test_accuracy <= AT_CHANCE),
+        cosine=cosine,
+        train_accuracy=train_accuracy,
+        test_accuracy=test_accuracy,
+        epochs=fit.epochs,
+    )
+
+
+def dot(a: Sequence[Fraction], b: Sequence[Fraction]) -> Fraction:
+    return sum((left * right for left, right in zip(a, b, strict=True)), Fraction(0))
+
+
+def mean_of(vectors: Sequence[Vector]) -> Vector:
+    return tuple(sum(column, Fraction(0)) / len(vectors) for column in zip(*vectors, strict=True))
+
+
+def sample_gradient(weights: Vector, x: Vector, y: Fraction) -> Vector:
+    """The gradient of half the squared error of the linear net <weights, x> on one sample."""
+    return tuple((dot(weights, x) - y) * entry for entry in x)
+
+
+WEIGHTS: Vector = (Fraction(1), Fraction(1, 2))
+SAMPLES = ((1, 2, 3), (2, -1, 1), (-1, 1, 4), (3, 1, -2))  # two features and a label each
+GRADIENTS = [sample_gradient(WEIGHTS, (Fraction(a), Fraction(b)), Fraction(y)) for a, b, y in SAMPLES]
+
+
+def error_is_as_derived(gradients: Sequence[Vector] = GRADIENTS, *, replacement: bool = False) -> Certificate:
+    """Whether the mean of |g_B - g|^2 over all batches of each size B is tr(Sigma)/B (N-B)/(N-1).
+
+    With d_i = g_i - g, which add up to zero, |g_B - g|^2 is the sum of <d_i, d_j> over i, j in B, divided by B^2. A
+    sample is in the batch with chance B/N, a pair with chance B (B-1) / (N (N-1)). All pairs i != j together give
+    -sum |d_i|^2, so the mean is sum |d_i|^2 / B^2 (B/N) (1 - (B-1)/(N-1)), and sum |d_i|^2 is N tr(Sigma).
+    """
+    n, full = len(gradients), mean_of(gradients)
+
+    def distance(vectors: Sequence[Vector]) -> Fraction:
+        apart = [a - b for a, b in zip(mean_of(vectors), full, strict=True)]
+        return dot(apart, apart)
+
+    trace = sum((distance([one]) for one in gradients), Fraction(0)) / n
+    sizes = range(1, n + 1)
+    measured = []
+    for size in sizes:
+        batches = list(product(gradients, repeat=size) if replacement else combinations(gradients, size))
+        measured.append(sum((distance(batch) for batch in batches), Fraction(0)) / len(batches))
+    derived = [trace / size * Fraction(n - size, n - 1) for size in sizes]
+    return Certificate(measured == derived, mean_squared_error=[float(e) for e in measured], trace=float(trace))
+
+
+def every_batch_is_the_full_gradient(gradients: Sequence[Vector]) -> Certificate:
+    """Whether all batches of all sizes have the gradient of the whole set."""
+    full = mean_of(gradients)
+    batches = [batch for size in range(1, len(gradients) + 1) for batch in combinations(gradients, size)]
+    exact = sum(mean_of(batch) == full for batch in batches)
+    return Certificate(exact == len(batches), batches=len(batches), equal=exact)
+
+
+def one_pass_fits_orthogonal_samples(*, shared: int = 0) -> Certificate:
+    """Whether one pass of SGD fits three samples of which none says anything about another, however they are labelled.
+
+    The inputs are three rows of the 4 x 4 Hadamard matrix. At zero weights the gradient of a sample is -y x: these are
+    orthogonal and equally long, so the squared cosine of any batch with the full gradient is B/N. A step of rate
+    1 / |x|^2 fits its sample and leaves all others as they were; so it leaves the fourth row, which is not trained on.
+    `shared` is added to the first entry of every row, and the gradients then have a direction in common.
+    """
+    rows = [[(-1) ** (i & j).bit_count() + shared * (j == 0) for j in range(4)] for i in range(4)]
+    *inputs, unseen = [tuple(Fraction(entry) for entry in row) for row in rows]
+    labellings = list(product((Fraction(1), Fraction(-1)), repeat=3))
+    orthogonal = fitted = untouched = 0
+    for labels in labellings:
+        samples = list(zip(inputs, labels, strict=True))
+        weights: Vector = (Fraction(0),) * 4
+        gradients = [sample_gradient(weights, x, y) for x, y in samples]
+        orthogonal += all(dot(a, b) == 0 for a, b in combinations(gradients, 2))
+        for x, y in samples:
+            step = sample_gradient(weights, x, y)
+            weights = tuple(w - part / dot(x, x) for w, part in zip(weights, step, strict=True))
+        fitted += all(dot(weights, x) == y for x, y in samples)
+        untouched += dot(weights, unseen) == 0
+    return Certificate(
+        orthogonal == fitted == untouched == len(labellings),
+        labellings=len(labellings), orthogonal=orthogonal, fitted=fitted, untouched=untouched,
+    )  # fmt: skip
+
+
+def test_claim(judge):
+    judge(a_tenth_is_near).supports()
+
+
+def test_control_random_labels(judge):
+    """The labels of the other images tell little about those of the tenth."""
+    judge(a_tenth_is_near, labels="random").refutes()
+
+
+def test_control_after_five_epochs(judge):
+    """What most samples agree on has been learned; what is left differs from sample to sample."""
+    judge(a_tenth_is_near, epochs=5).refutes()
+
+
+def test_random_labels_are_fitted_without_redundancy(judge):
+    judge(fits_without_redundancy).supports()
+
+
+def test_control_two_units_cannot_fit(judge):
+    judge(fits_without_redundancy, width=2).refutes()
+
+
+@pytest.mark.exact
+def test_error_of_a_batch(judge):
+    judge(error_is_as_derived).supports()
+
+
+@pytest.mark.exact
+def test_control_drawn_with_replacement(judge):
+    """Then the factor (N-B)/(N-1) is missing: a batch of all sizes misses the full gradient."""
+    judge(error_is_as_derived, replacement=True).refutes()
+
+
+@pytest.mark.exact
+def test_copies_of_one_sample(judge):
+    """Perfect redundancy: one sample is as good as all."""
+    judge(every_batch_is_the_full_gradient, gradients=GRADIENTS[:1] * 4).supports()
+
+
+@pytest.mark.exact
+def test_control_distinct_samples(judge):
+    judge(every_batch_is_the_full_gradient, gradients=GRADIENTS).refutes()
+
+
+@pytest.mark.exact
+def test_orthogonal_samples_are_fitted(judge):
+    judge(one_pass_fits_orthogonal_samples).supports()
+
+
+@pytest.mark.exact
+def test_control_samples_with_a_shared_direction(judge):
+    """A step for one sample then moves the answers for all others, and one pass does not fit them."""
+    judge(one_pass_fits_orthogonal_samples, shared=2).refutes()
+
+
+def figure(measured: Measured, ax: Axes) -> None:
+    """One dot a seed: the cosine between the gradient of a tenth and that of all."""
+    worlds = {
+        "claim": "true labels,\nbefore training",
+        "control_random_labels": "random labels,\nbefore training",
+        "control_after_five_epochs": "true labels,\nafter 5 epochs",
+    }
+    for column, test in enumerate(worlds):
+        cosine = measured[test]["cosine"]
+        spread = [column + 0.3 * (place / max(len(cosine) - 1, 1) - 0.5) for place in range(len(cosine))]
+        ax.plot(spread, cosine, "o", color="C0" if test == "claim" else "C1")
+    for level, name in ((NEAR, "45 degrees"), (math.sqrt(0.1), "orthogonal samples")):
+        ax.axhline(level, linestyle="--", linewidth=1, color="gray")
+        ax.annotate(name, (3.35, level), va="bottom", ha="right")
+    ax.set_xticks(range(len(worlds)), list(worlds.values()))
+    ax.set(ylabel="cosine of a tenth with all", ylim=(0, 1.03), xlim=(-0.5, 3.4))
