@@ -216,7 +216,7 @@ def check(step: Step, reference: Step, *, tolerance: float) -> None:
         assert error <= tolerance, f"off by {error:.1e} of the norm"
 
 
-def kept_bytes(step: Step) -> int:
+def kept_bytes(step: Callable[[], object]) -> int:
     """The bytes a forward pass keeps for backward, each storage counted once."""
     storages = {}
 
