@@ -153,7 +153,7 @@ def one_launch(
         shuffle.shuffle(names)
         calls = {}
         for name in names:
-            answers = [worker.ask(do="prepare", case=name) for worker in workers]
+            answers = [worker.ask(do="prepare", case=name, check=launch == 1) for worker in workers]
             if failed := [answer["error"] for answer in answers if "error" in answer]:
                 run.left_out[name] = f"FAILED: {failed[0]}"
                 run.quads.pop(name, None)

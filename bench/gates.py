@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
-from bench.cases import Step, tracked
+from bench.cases import Step, settle, tracked
 from bench.conv_bn import kept_bytes
 
 TABLE = Path(__file__).with_name("gates.json")
@@ -65,7 +65,7 @@ def count(step: Step) -> Counts:
 
 def count_all() -> dict[str, Counts]:
     """Every tracked case."""
-    torch.set_num_threads(1)
+    settle()
     return {name: count(case.make()) for name, case in tracked().items()}
 
 

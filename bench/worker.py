@@ -3,7 +3,7 @@
 It reads one JSON object a line and answers with one. What it is told to do:
 
     {"do": "list"}                                     -> {"cases": {name: digest, ...}}
-    {"do": "prepare", "case": name}                    -> {"seconds": a call, once it is warm}
+    {"do": "prepare", "case": name, "check": true}     -> {"seconds": a call, once it is warm and, if told, checked}
     {"do": "time", "case": name, "calls": 20}          -> {"seconds": all of them}
 
 A case that raises answers {"error": sentence}, and the worker goes on.
@@ -17,16 +17,13 @@ import sys
 import time
 from typing import IO, Any
 
-from bench.cases import Step, tracked
+from bench.cases import Step, settle, tracked
 from bench.environment import core
 
 
 def main(commands: IO[str], answers: IO[str]) -> None:
     """Answer until the commands end."""
-    import torch
-
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
+    settle()
     if (pinned := core()) is not None:
         os.sched_setaffinity(0, {pinned})
     cases, ready = tracked(), {}
@@ -43,8 +40,9 @@ def _answer(command: dict[str, Any], cases: dict[str, Any], ready: dict[str, Ste
     match command:
         case {"do": "list"}:
             return {"cases": {name: case.digest for name, case in cases.items()}}
-        case {"do": "prepare", "case": name}:
-            cases[name].check()
+        case {"do": "prepare", "case": name, "check": check}:
+            if check:
+                cases[name].check()
             ready[name] = cases[name].make()
             for _ in range(3):
                 seconds = _time(ready[name], 1)

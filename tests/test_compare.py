@@ -1,0 +1,168 @@
+"""The comparison of two revisions, with small cases that need no torch; and the gates' words."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bench import __main__ as command_line
+from bench import compare, environment, gates, history
+from bench.compare import Comparison, Revision
+from bench.gates import Counts
+from bench.verdicts import IMPROVED, INCONCLUSIVE, OK, REGRESSED, Plan, Verdict
+
+ROOT = Path(__file__).parents[1]
+
+CASES = """
+from collections.abc import Callable
+from dataclasses import dataclass
+Step = Callable[[], object]
+
+@dataclass(frozen=True)
+class Tracked:
+    rounds: int
+    digest: str
+    fails: bool = False
+    def make(self):
+        return lambda: sum(range(self.rounds))
+    def check(self):
+        if self.fails:
+            raise AssertionError("off by 1")
+
+def settle(): ...
+def tracked():
+    return {cases}
+"""
+
+
+@pytest.fixture
+def revision(tmp_path: Path):
+    """Makes a checkout whose cases are the given Python expression."""
+
+    def make(name: str, cases: str) -> Revision:
+        package = tmp_path / name / "bench"
+        package.mkdir(parents=True)
+        (package / "__init__.py").touch()
+        for module in ("worker.py", "environment.py"):
+            shutil.copy(ROOT / "bench" / module, package / module)
+        (package / "cases.py").write_text(CASES.replace("{cases}", cases))
+        return Revision(name, name[0] * 40, tmp_path / name)
+
+    return make
+
+
+def run(base: Revision, head: Revision, *, factor: float = 1.0) -> Comparison:
+    plan = Plan(margin=0.1, looks=(3, 6))
+    return compare.compare(base, head, plan, seconds=6, say=lambda words: None, factor=factor)
+
+
+def verdicts(comparison: Comparison) -> dict[str, str]:
+    return {verdict.name: verdict.verdict for verdict in comparison.verdicts}
+
+
+def test_a_case_of_twice_the_work_regressed_and_of_half_the_work_improved(revision):
+    base = revision("base", "{'more': Tracked(20000, 'a'), 'less': Tracked(20000, 'b')}")
+    head = revision("head", "{'more': Tracked(40000, 'a'), 'less': Tracked(10000, 'b')}")
+    found = run(base, head)
+    assert verdicts(found)["more"] == REGRESSED
+    assert verdicts(found)["less"] == IMPROVED
+    assert found.status == compare.REGRESSED_STATUS
+    text = compare.markdown(found)
+    assert text.startswith("### Benchmarks: 1 regressed\n")
+    assert text.index("| more | REGRESSED | ") < text.index("| less | IMPROVED | ")
+
+
+def test_a_slowdown_can_be_injected(revision):
+    same = "{'same': Tracked(20000, 'a')}"
+    found = run(revision("base", same), revision("head", same), factor=1.6)
+    assert 1.3 < found.verdicts[0].ratio < 1.9
+
+
+def test_cases_that_only_one_has_or_that_differ_are_named_and_do_not_gate(revision):
+    base = revision("base", "{'kept': Tracked(9000, 'a'), 'gone': Tracked(9, 'b'), 'other': Tracked(9, 'c')}")
+    head = revision("head", "{'kept': Tracked(9000, 'a'), 'new': Tracked(9, 'd'), 'other': Tracked(9, 'e')}")
+    found = run(base, head)
+    assert set(found.quads) == {"kept"}
+    assert {name: words.split(":")[0] for name, words in found.left_out.items()} == {
+        "gone": "MISSING", "new": "NEW", "other": "CHANGED",
+    }  # fmt: skip
+    assert found.status != compare.BROKEN_STATUS
+    assert "- gone: MISSING: only base has it" in compare.markdown(found)
+
+
+def test_a_case_that_fails_breaks_the_run_and_the_others_are_timed(revision):
+    cases = "{'good': Tracked(9000, 'a'), 'bad': Tracked(9, 'b', fails=True)}"
+    found = run(revision("base", cases), revision("head", cases))
+    assert set(found.quads) == {"good"}
+    assert found.left_out == {"bad": "FAILED: AssertionError: off by 1"}
+    assert found.status == compare.BROKEN_STATUS
+    assert compare.markdown(found).startswith("### Benchmarks: broken\n")
+
+
+def test_nothing_in_common_is_broken_and_not_green(revision):
+    found = run(revision("base", "{'a': Tracked(9, 'a')}"), revision("head", "{'b': Tracked(9, 'b')}"))
+    assert (found.status, found.verdicts) == (compare.BROKEN_STATUS, [])
+
+
+def test_a_revision_that_cannot_start_says_why(revision):
+    base = revision("base", "{'a': Tracked(9, 'a')}")
+    with pytest.raises(environment.UnfitError, match=r"head cannot be timed: .*division by zero"):
+        run(base, revision("head", "1 / 0"))
+
+
+def judged(*kinds: str) -> Comparison:
+    found = Comparison("base", "head", Plan(), quads={"a": [[0.0]]})
+    found.verdicts = [Verdict(kind.lower(), kind, 1.0, 0.9, 1.1, 0.5, 6) for kind in kinds]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("kinds", "status"),
+    [((OK, IMPROVED), 0), ((OK, INCONCLUSIVE), 3), ((INCONCLUSIVE, REGRESSED), 1)],
+)
+def test_exit_statuses(kinds, status):
+    assert judged(*kinds).status == status
+
+
+def test_history_is_appended_a_line_a_case(tmp_path):
+    for _ in range(2):
+        history.append(tmp_path / "history.jsonl", judged(OK, REGRESSED), base="b" * 40, head="h" * 40)
+    lines = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    assert [line["case"] for line in lines] == ["ok", "regressed"] * 2
+    assert {line["machine"] for line in lines} == {environment.fingerprint()}
+
+
+def test_a_revision_git_does_not_know_is_one_sentence(capsys):
+    assert command_line.main(["compare", "no-such-revision"]) == 2
+    assert capsys.readouterr().err == "python -m bench: git knows no no-such-revision.\n"
+
+
+def test_two_benchmarks_at_a_time_are_refused(capsys):
+    with environment.alone():
+        assert command_line.main(["compare", "HEAD"]) == 2
+    assert "Another benchmark runs on this machine" in capsys.readouterr().err
+
+
+def test_under_xdist_nothing_is_compared(capsys, monkeypatch):
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
+    assert command_line.main(["compare", "HEAD"]) == 2
+    assert "run the comparison by itself" in capsys.readouterr().err
+
+
+def test_gates_name_what_differs_gains_included(tmp_path):
+    before = {"a": Counts(100, 7, 64, "channels-last"), "gone": Counts(1, 1, 1, "other")}
+    now = {"a": Counts(90, 7, 64, "contiguous"), "new": Counts(1, 1, 1, "other")}
+    assert gates.differences(before, now) == [
+        "a: flops 90, not 100.",
+        "a: memory format contiguous, not channels-last.",
+        "gone: in the table, but no longer a case.",
+        "new: a case that the table does not have.",
+    ]
+    gates.write(now, tmp_path / "gates.json")
+    assert gates.differences(gates.read(tmp_path / "gates.json"), now) == []
+
+
+def test_the_committed_gates_hold():
+    """No clock: this is the same on every machine of the kind, and belongs to the tests."""
+    assert gates.differences(gates.read(), gates.count_all()) == []
