@@ -91,3 +91,20 @@ def test_the_heads_divide_the_width():
     seeds = seeds_of(1)
     with pytest.raises(ValueError, match="3 heads do not divide the width 4"):
         encoder_layer(encoder_parameters(seeds, 4, 8), seeds.normal("x", 1, 2, 4), heads=3)
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_another_norm_stands_in_layer_norms_place(norm_first):
+    """Twice a layer, with the gain and the shift of its place; the identity leaves the sums as they are."""
+    seeds = seeds_of(2)
+    parameters, x = encoder_parameters(seeds, 4, 6), seeds.normal("x", 3, 5, 4)
+    seen = []
+
+    def identity(sums: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
+        seen.append((gain, shift))
+        return sums
+
+    with_norm = encoder_layer(parameters, x, heads=2, norm_first=norm_first)
+    without = encoder_layer(parameters, x, heads=2, norm_first=norm_first, norm=identity)
+    assert [id(part) for pair in seen for part in pair] == [id(part) for part in parameters[-4:]]
+    assert not torch.allclose(with_norm, without)

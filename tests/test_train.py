@@ -215,3 +215,25 @@ def test_accuracy_counts_right_labels():
     assert accuracy(one_logit, torch.tensor([[0, 0, 1, 1]])).tolist() == [0.75]
     nan = torch.full((1, 4, 1), float("nan"))
     assert not interpolates(nan, torch.ones(1, 4, dtype=torch.long)).item()
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (partial(SGD, lr=0.1, momentum=0.9), partial(torch.optim.SGD, lr=0.1, momentum=0.9)),
+        (partial(Adam, lr=0.1), partial(torch.optim.Adam, lr=0.1)),
+    ],
+)
+def test_a_parameter_without_a_gradient_rests_as_in_torch(ours, theirs):
+    start = [torch.ones(2), torch.ones(3), torch.ones(1)]
+    ends = []
+    for make in (ours, theirs):
+        parameters = [tensor.clone().requires_grad_() for tensor in start]
+        optimizer = make(parameters)
+        for _ in range(3):
+            optimizer.zero_grad()
+            (parameters[1].square().sum() + parameters[2].sum()).backward()
+            optimizer.step()
+        ends.append([parameter.detach() for parameter in parameters])
+    torch.testing.assert_close(ends[0], ends[1])
+    assert torch.equal(ends[0][0], start[0])

@@ -1,6 +1,7 @@
 """A transformer encoder layer for S seeds at once (Vaswani et al. 2017), without dropout and without a mask."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -39,10 +40,18 @@ def encoder_parameters(seeds: Seeds, width: int, hidden: int, *, name: str = "in
     ]
 
 
-def encoder_layer(parameters: list[Tensor], x: Tensor, *, heads: int, norm_first: bool = False) -> Tensor:
+def encoder_layer(
+    parameters: list[Tensor],
+    x: Tensor,
+    *,
+    heads: int,
+    norm_first: bool = False,
+    norm: Callable[[Tensor, Tensor, Tensor], Tensor] = layer_norm,
+) -> Tensor:
     """Self-attention and a ReLU net of one hidden layer, each added to its input, on sequences `[S, N, T, width]`.
 
     Each sum is normalised (post-norm, the original), or with `norm_first` each input (pre-norm, Xiong et al. 2020).
+    A `norm` in place of layer norm is a function of activations `[S, N, T, width]`, gain and shift `[S, width]`.
     Raises ValueError if `heads` does not divide the width.
     """
     w_qkv, b_qkv, w_out, b_out, w1, b1, w2, b2, gain1, shift1, gain2, shift2 = parameters
@@ -56,10 +65,10 @@ def encoder_layer(parameters: list[Tensor], x: Tensor, *, heads: int, norm_first
         return _linear(_linear(x, w1, b1).relu_(), w2, b2)
 
     if norm_first:
-        x = x + attend(layer_norm(x, gain1, shift1))
-        return x + feed_forward(layer_norm(x, gain2, shift2))
-    x = layer_norm(x + attend(x), gain1, shift1)
-    return layer_norm(x + feed_forward(x), gain2, shift2)
+        x = x + attend(norm(x, gain1, shift1))
+        return x + feed_forward(norm(x, gain2, shift2))
+    x = norm(x + attend(x), gain1, shift1)
+    return norm(x + feed_forward(x), gain2, shift2)
 
 
 def _attention(qkv: Tensor, heads: int) -> Tensor:

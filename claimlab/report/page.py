@@ -84,11 +84,18 @@ def render(
     """
     claims = [list(tests) for _, tests in groupby(sorted(judged, key=_order), key=lambda record: record.claim)]
     claims.sort(key=lambda tests: deck.order(_newest(tests)))
-    pictures = figures.draw_all([_order_figure(tests, root) for tests in claims])
+    # The words of a record hold its effect sizes, whose bootstrap takes a second: time enough while figures are drawn.
+    told: dict[int, list[tuple[str, str]]] = {}
+    pictures = figures.draw_all(
+        [_order_figure(tests, root) for tests in claims],
+        meanwhile=lambda: told.update((id(record), list(words.metrics(record))) for record in judged),
+    )
     varying = _varying(judged, [name for name in _WORLD if name != "version"])
     pairs = compare.matched(base, judged) if base else []
     before = {id(pair.head): pair.base for pair in pairs}
-    cards = [_card(tests, picture, root, varying, before) for tests, picture in zip(claims, pictures, strict=True)]
+    cards = [
+        _card(tests, picture, root, varying, before, told) for tests, picture in zip(claims, pictures, strict=True)
+    ]
     changes = compare.changes(base, judged) if base is not None else None
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
@@ -128,7 +135,12 @@ def render(
 
 
 def _card(
-    tests: list[Record], picture: figures.Picture, root: Path, varying: set[str], before: dict[int, Record | None]
+    tests: list[Record],
+    picture: figures.Picture,
+    root: Path,
+    varying: set[str],
+    before: dict[int, Record | None],
+    told: dict[int, list[tuple[str, str]]],
 ) -> Card:
     newest = _newest(tests)
     tests = [test for test in tests if not test.declared]
@@ -141,7 +153,7 @@ def _card(
             style=style if test.path else "",
             verdict=words.verdict(test),
             evidence=list(words.evidence(test)),
-            metrics=list(words.metrics(test)),
+            metrics=told[id(test)],
             world=", ".join(
                 f"{_WORLD[name]} {getattr(test, name)}" for name in _WORLD if name in varying and _plays(test, name)
             ),

@@ -21,8 +21,10 @@ class _Optimizer:
         for parameter in self.parameters:
             parameter.grad = None
 
-    def _gradients(self) -> list[Tensor]:
-        return [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+    def _moving(self) -> tuple[list[Tensor], list[Tensor]]:
+        """The parameters that have a gradient, and their gradients: a parameter that no loss depends on rests."""
+        moving = [parameter for parameter in self.parameters if parameter.grad is not None]
+        return moving, [parameter.grad for parameter in moving if parameter.grad is not None]
 
 
 class SGD(_Optimizer):
@@ -35,13 +37,14 @@ class SGD(_Optimizer):
     @torch.no_grad()
     def step(self) -> None:
         """Move the parameters."""
-        velocities = [self.state[parameter].get("momentum_buffer") for parameter in self.parameters]
+        moving, gradients = self._moving()
+        velocities = [self.state[parameter].get("momentum_buffer") for parameter in moving]
         sgd(
-            self.parameters, self._gradients(), velocities, lr=self.lr, momentum=self.momentum,
+            moving, gradients, velocities, lr=self.lr, momentum=self.momentum,
             weight_decay=0.0, dampening=0.0, nesterov=False, maximize=False, fused=True,
         )  # fmt: skip
         if self.momentum:
-            for parameter, velocity in zip(self.parameters, velocities, strict=True):
+            for parameter, velocity in zip(moving, velocities, strict=True):
                 assert velocity is not None
                 self.state[parameter]["momentum_buffer"] = velocity
 
@@ -61,11 +64,12 @@ class Adam(_Optimizer):
     @torch.no_grad()
     def step(self) -> None:
         """Move the parameters."""
+        moving, gradients = self._moving()
         means, squares, steps = (
-            [self.state[parameter][name] for parameter in self.parameters] for name in ("exp_avg", "exp_avg_sq", "step")
+            [self.state[parameter][name] for parameter in moving] for name in ("exp_avg", "exp_avg_sq", "step")
         )
         adam(
-            self.parameters, self._gradients(), means, squares, [], steps, amsgrad=False,
+            moving, gradients, means, squares, [], steps, amsgrad=False,
             beta1=self.betas[0], beta2=self.betas[1], lr=self.lr, weight_decay=0.0, eps=self.eps, maximize=False,
             fused=True,
         )  # fmt: skip

@@ -178,7 +178,7 @@ def test_control_without_folds(judge):
 
 def figure(measured: "Measured", ax: "Axes") -> None:
     """The largest number of regions against the budget: between two bounds for each depth, and the nets built."""
-    budgets = range(55, 212, 12)
+    budgets = range(55, 212, 26)
     ax.plot(budgets, [most_at_depth(budget, 1) for budget in budgets], color="C2", label="1 hidden layer, exact")
     for depth, colour in ((2, "C0"), (3, "C3")):
         low = [max(at_least(widths) for widths in within(budget, depth)) or float("nan") for budget in budgets]

@@ -1,0 +1,185 @@
+"""How many samples a deep net needs depends on the task, and is not ten thousand as a rule.
+
+Slide: BTW: why minibatch SGD?. The deck's own two moons have thirty points, and nets with hundreds of parameters a
+point classify new ones well. So do they from five hundred digits. From as many signals of MNIST-1D the same net learns
+its training set by heart and little more. And there are tasks for which ten thousand samples are too few, whatever the
+learner: labels that are coin tosses, one for each possible input, are known only where they have been seen.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from itertools import product
+from statistics import mean
+from typing import TYPE_CHECKING
+
+import pytest
+
+from claimlab import Certificate, Claim, Rows, Statistical
+from claimlab.data.digits import Digits, digits
+from claimlab.data.mnist1d import Signals, mnist1d
+from claimlab.data.moons import Moons, two_moons
+from claimlab.measure.fit import accuracy, cross_entropy, interpolates, logistic
+from claimlab.nets import MLP
+from claimlab.train import Adam, train
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from matplotlib.axes import Axes
+
+    from claimlab.report.figures import Measured
+    from claimlab.seeds import Seeds
+
+DECK = 10_000
+WIDTH = 128
+
+# Nine in ten: on the two moons no straight line is right on more than 88 % (see the claim that covers H22), on ten
+# classes chance is right on one in ten.
+GOAL = Fraction(9, 10)
+
+CLAIM = Claim(
+    id="sgd/ten-thousand-samples-are-no-rule",
+    covers=("G1",),
+    slide="BTW: why minibatch SGD?",
+    version=1,
+    finding="false",
+    says="Deep networks of high capacity require many training samples, typically at least 10,000.",
+    statement="A net with two hidden layers of 128 ReLU units (biases, Glorot-uniform init), trained by Adam (learning "
+    "rate .003) until it is right on all its samples, is right on at least 90 % of fresh ones after 500 digits of 8 x "
+    "8 pixels (52 parameters an image) and after 30 points of two moons (567 a point), but not after 30 digits, nor "
+    "after 500 signals of MNIST-1D. If each of 8192 inputs has a fair coin toss for a label, no learner expects to be "
+    "right on 90 % from 10,000 samples.",
+    reason="The deck's own example has thirty points. What is to be learned decides, and how well the net suits it: "
+    "from 4000 signals of MNIST-1D its authors report 68 % for an MLP and 94 % for a convolutional net.",
+    scope="small tasks, one net, 90 %: another goal needs another number (the moons' 97 % is not reached from every "
+    "thirty points). What large models typically use is not tested. float32",
+    source="the deck's notebook generalization.ipynb; MNIST-1D: Greydanus and Kobak (arXiv 2011.14439), README",
+    evidence=Statistical(block=12),
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """Where the samples come from, how many there are of them and of fresh ones, and how many a minibatch holds."""
+
+    world: Callable[..., Moons | Digits | Signals]
+    n: int
+    n_test: int = 1000
+    batch: int | None = None
+
+
+TASKS = {
+    "two moons": Task(two_moons, n=30),
+    "digits": Task(digits, n=500, n_test=1297, batch=50),
+    "thirty digits": Task(digits, n=30, n_test=1297),
+    "MNIST-1D": Task(mnist1d, n=500, batch=50),
+}
+
+
+def trial(seeds: Seeds, task: str, *, needs_more: bool = False) -> Rows:
+    """A seed draws the samples, the initialisation and the order.
+
+    A win is a net that is right on all its samples, fewer than the deck's, and on 90 % of fresh ones; with `needs_more`
+    it is a net that is not.
+    """
+    sizes = TASKS[task]
+    world = sizes.world(seeds, n=sizes.n, n_test=sizes.n_test)
+    outputs, loss = (1, logistic) if task == "two moons" else (10, cross_entropy)
+    net = MLP((world.x.shape[2], WIDTH, WIDTH, outputs))
+    fit = train(
+        seeds, net, net.init(seeds, "glorot"), world.x, world.y,
+        loss=loss, optimizer=partial(Adam, lr=0.003), epochs=20 if sizes.batch else 300, batch=sizes.batch,
+        goal=interpolates,
+    )  # fmt: skip
+    train_accuracy = accuracy(net(fit.parameters, world.x), world.y)
+    test_accuracy = accuracy(net(fit.parameters, world.x_test), world.y_test)
+    enough = (train_accuracy == 1) & (test_accuracy >= float(GOAL)) & (sizes.n < DECK)
+    return Rows(
+        win=~enough if needs_more else enough,
+        train_accuracy=train_accuracy,
+        test_accuracy=test_accuracy,
+    )
+
+
+def best_on_coin_tosses(inputs: int, n: int) -> Fraction:
+    """The expected accuracy of the best learner from n samples when every input's label is a coin toss.
+
+    Inputs are drawn alike. One that is in the sample is known; of another the samples tell nothing, so that any guess
+    is right half of the time. A fresh input is not in the sample with probability (1 - 1 / inputs)^n.
+    """
+    return 1 - (1 - Fraction(1, inputs)) ** n / 2
+
+
+def by_enumeration(inputs: int, n: int) -> Fraction:
+    """The same, over all samples: what has been seen is known, and half of the rest is guessed."""
+    seen = mean(Fraction(len(set(sample))) for sample in product(range(inputs), repeat=n))
+    return (seen + (inputs - seen) / 2) / inputs
+
+
+def coin_tosses_need_more(inputs: int) -> Certificate:
+    """Whether ten thousand samples are too few for any learner; the formula is checked on small cases."""
+    best = best_on_coin_tosses(inputs, DECK)
+    small = list(product((1, 2, 3, 4), (1, 2, 3, 4)))
+    agrees = all(best_on_coin_tosses(*case) == by_enumeration(*case) for case in small)
+    needed = math.ceil(math.log(2 * (1 - GOAL)) / math.log1p(-1 / inputs))
+    return Certificate(agrees and best < GOAL, best_accuracy=float(best), samples_needed=needed)
+
+
+def test_claim(judge):
+    """Five hundred digits are enough."""
+    judge(trial, task="digits").supports()
+
+
+def test_two_moons(judge):
+    """Thirty points are enough."""
+    judge(trial, task="two moons").supports()
+
+
+def test_deck_wording(judge):
+    """On thirty points of two moons the net needs more."""
+    judge(trial, task="two moons", needs_more=True).refutes()
+
+
+def test_control_thirty_digits(judge):
+    judge(trial, task="thirty digits").refutes()
+
+
+def test_control_mnist1d(judge):
+    """As many signals as there are digits; the net fits all of them."""
+    judge(trial, task="MNIST-1D").refutes()
+
+
+@pytest.mark.exact
+def test_coin_tosses_need_more(judge):
+    judge(coin_tosses_need_more, inputs=8192).supports()
+
+
+@pytest.mark.exact
+def test_control_few_coin_tosses(judge):
+    judge(coin_tosses_need_more, inputs=32).refutes()
+
+
+def figure(measured: Measured, ax: Axes) -> None:
+    """Accuracy on fresh samples against the number of training samples, one dot a seed."""
+    arms = (
+        ("two moons", "two_moons", "C0o"),
+        ("digits", "claim", "C0s"),
+        ("thirty digits", "control_thirty_digits", "C1s"),
+        ("MNIST-1D", "control_mnist1d", "C1o"),
+    )
+    for task, test, style in arms:
+        accuracies = 100 * measured[test]["test_accuracy"]
+        places = [TASKS[task].n * 1.25 ** (2 * row / len(accuracies) - 1) for row in range(len(accuracies))]
+        label = task if style.startswith("C0") else f"{task} (control)"
+        ax.plot(places, accuracies, style, alpha=0.7, label=label)
+    numbers = [round(10 ** (step / 10)) for step in range(10, 51)]
+    best = [100 * (1 - math.exp(n * math.log1p(-1 / 8192)) / 2) for n in numbers]
+    ax.plot(numbers, best, color="gray", label="8192 coin tosses, any learner")
+    ax.axhline(100 * float(GOAL), linestyle=":", linewidth=1, color="gray")
+    ax.axvline(DECK, linestyle="--", linewidth=1, color="gray", label="the deck's 10,000")
+    ax.set(xscale="log", xlabel="training samples", ylabel="accuracy on fresh samples (%)", ylim=(20, 102))
+    ax.legend(loc="lower right", fontsize=8)
