@@ -225,7 +225,8 @@ def _both(case: Case, variant: str) -> str:
     if variant not in case["seconds"]:
         return ""
     hot = _ms(case["seconds"][variant])
-    return f"{hot} / {_ms(case['seconds_cold'][variant])}" if "seconds_cold" in case else hot
+    cold = case.get("seconds_cold", {})
+    return f"{hot} / {_ms(cold[variant])}" if variant in cold else hot
 
 
 def _ms(seconds: float) -> str:

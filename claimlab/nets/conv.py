@@ -39,7 +39,9 @@ def unpack(x: Tensor, seeds: int) -> Tensor:
 
 def mean_pool(x: Tensor, seeds: int) -> Tensor:
     """The mean of every channel over space: packed images to dense activations `[S, N, C]`."""
-    return unpack(x, seeds).mean((3, 4))
+    # The gradient of a sum is a view of one number a channel; that of a mean would be written out, channels first.
+    pooled = x.sum((2, 3)) / (x.shape[2] * x.shape[3])
+    return pooled.unflatten(1, (seeds, -1)).transpose(0, 1)
 
 
 def conv_weight(seeds: Seeds, name: str, outputs: int, inputs: int, *kernel: int, scheme: str = "he") -> Tensor:

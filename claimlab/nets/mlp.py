@@ -69,7 +69,20 @@ class MLP:
         activations = []
         for layer in range(layers):
             weight = parameters[layer * per_layer]
-            z = torch.baddbmm(parameters[layer * per_layer + 1], x, weight) if self.bias else torch.bmm(x, weight)
+            z = affine(x, weight, parameters[layer * per_layer + 1] if self.bias else None)
             x = activate(z) if layer < layers - 1 else z
             activations.append(x)
         return activations
+
+
+def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`x @ weight + bias`: activations `[S, N, fan_in]`, weights `[S, fan_in, fan_out]`, biases `[S, 1, fan_out]`.
+
+    A layer with one input or one output is an outer or an inner product, for which a batched matrix product is slow.
+    """
+    if weight.shape[1] == 1:
+        return x * weight if bias is None else torch.addcmul(bias, x, weight)
+    if weight.shape[2] == 1:
+        z = (x * weight.transpose(1, 2)).sum(dim=2, keepdim=True)
+        return z if bias is None else z + bias
+    return torch.bmm(x, weight) if bias is None else torch.baddbmm(bias, x, weight)
