@@ -265,3 +265,17 @@ def test_the_initialisations_have_their_variances():
 def test_a_residual_connection_adds_its_input():
     x = torch.tensor([1.0, -2.0])
     assert torch.equal(residual(torch.square, x, scale=0.5), torch.tensor([1.5, 0.0]))
+
+
+@pytest.mark.parametrize("pixels", [2, 12])
+def test_evaluation_is_the_same_whether_weights_or_outputs_are_fewer(pixels):
+    """With 2 x 2 pixels the 9 weights of a channel outnumber its 4 outputs, and nothing is folded."""
+    seeds = seeds_of(2)
+    x, weight = pack(seeds.normal("x", 1, 1, pixels, pixels)), conv_weight(seeds, "w", 3, 1, 3, 3)
+    gain, shift = seeds.normal("g", 3), seeds.normal("b", 3)
+    running = Running(seeds.normal("m", 3), seeds.uniform("v", 3, low=0.5, high=2))
+    folded, bias = fold(weight, gain, shift, running.mean, running.var)
+    close(
+        conv_bn_relu(x, weight, gain, shift, running, training=False, padding=1),
+        conv_relu(x, folded, bias, padding=1),
+    )

@@ -96,7 +96,8 @@ def conv_bn_relu(
 ) -> Tensor:
     """relu(batch_norm(conv(x))) of packed images; `gain` and `shift` are `[S, C_out]`, the rest as in its parts.
 
-    Evaluation folds the norm into the weights; `fold` once and call `conv_relu` to evaluate many batches.
+    Evaluation folds the norm into the weights, where they are fewer than the outputs (elsewhere scaling the outputs
+    is cheaper); `fold` once and call `conv_relu` to evaluate many batches.
 
     Training keeps for the backward pass what stock torch keeps (`keep="activations"`: the input, the convolution's
     output and the block's), or the input alone (`keep="input"`), for which backward convolves once more. Gradients are
@@ -105,6 +106,11 @@ def conv_bn_relu(
     if not training:
         if running is None:
             raise ValueError("evaluation needs running statistics")
+        down, across = _pair(stride)
+        outputs = x.shape[0] * x.shape[2] * x.shape[3] // (down * across)  # of a channel
+        if outputs < math.prod(weight.shape[2:]):
+            y = conv(x, weight, stride=stride, padding=padding, groups=groups)
+            return batch_norm(y, gain, shift, running, training=False, eps=eps).relu_()
         folded, bias = fold(weight, gain, shift, running.mean, running.var, eps=eps)
         return conv_relu(x, folded, bias, stride=stride, padding=padding, groups=groups)
     if keep == "activations":
