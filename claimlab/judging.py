@@ -243,10 +243,15 @@ def _where(item: pytest.Item) -> dict[str, Any]:
 
 @cache
 def _commit(root: Path) -> str:
-    """The project's commit, marked when its files differ from it."""
-    command = ["git", "-C", str(root), "describe", "--always", "--abbrev=10", "--dirty=+", "--exclude=*"]
-    try:
+    """The project's commit, marked when its files differ from it; the reports, which a run writes, are none of them."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(root), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!reports")
+        return git("rev-parse", "--short=10", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.SubprocessError):
         return ""
 

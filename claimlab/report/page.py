@@ -173,7 +173,7 @@ def _card(
         figure=Markup(picture.svg),
         caption=picture.caption,
         plots=paths.plots(tests, styles),
-        notes=[*_notes(newest, tests, root), *([picture.missing] if picture.missing else [])],
+        notes=[*_notes(newest, tests, root), *([picture.missing] if picture.missing and tests else [])],
     )
 
 
