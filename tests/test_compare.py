@@ -133,11 +133,19 @@ def test_history_is_appended_a_line_a_case(tmp_path):
     assert {line["machine"] for line in lines} == {environment.fingerprint()}
 
 
+@pytest.fixture
+def by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests may run under xdist, where a comparison is refused."""
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+
+
+@pytest.mark.usefixtures("by_itself")
 def test_a_revision_git_does_not_know_is_one_sentence(capsys):
     assert command_line.main(["compare", "no-such-revision"]) == 2
     assert capsys.readouterr().err == "python -m bench: git knows no no-such-revision.\n"
 
 
+@pytest.mark.usefixtures("by_itself")
 def test_two_benchmarks_at_a_time_are_refused(capsys):
     with environment.alone():
         assert command_line.main(["compare", "HEAD"]) == 2
