@@ -24,7 +24,7 @@ def test_step(benchmark, name: str):
 
     work = workload(name)
     steps = {arm: make(work) for arm, make in ARMS.items()}
-    timed = alternate(steps, device=work.x.device, seconds=4.0)
+    timed = alternate(steps, device=work.x.device, rounds=40, seconds=10.0)
     benchmark.group = "one training step of all seeds"
     benchmark.extra_info.update(
         kind="step",
