@@ -92,7 +92,9 @@ def visit(browser: Browser) -> Iterator:
 def shown(page: Page) -> set[str]:
     """The catalogue entries of the cards that can be seen."""
     return {
-        card.locator(".id .covers").inner_text().upper() for card in page.locator(".card").all() if card.is_visible()
+        card.locator(".id .covers").text_content() or ""
+        for card in page.locator(".card").all()
+        if card.is_visible()  # inner_text would be empty far down the page, where nothing is laid out yet
     }
 
 
