@@ -77,7 +77,13 @@ class Recorder:
 
 
 def _load_what_figures_need() -> None:
-    for module in ("torch", "matplotlib.backends.backend_svg", "hypothesis.strategies", "claimlab.report.page"):
+    for module in (
+        "torch",
+        "matplotlib.backends.backend_svg",
+        "hypothesis.strategies",
+        "scipy.stats",
+        "claimlab.report.page",
+    ):
         importlib.import_module(module)
 
 

@@ -2,7 +2,7 @@
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -22,19 +22,19 @@ def summary(judged: list[Record], unjudged: Sequence[str] = ()) -> Iterator[tupl
     in_order = sorted(judged, key=lambda record: (record.claim, record.test, record.device))
     by_section = groupby(in_order, key=lambda record: record.section)
     width = max(len(_name(record)) for record in judged)
-    claims: dict[str, str] = {}
+    claims: list[Record] = []
     for section, of_section in by_section:
         yield section, {"bold": True}
-        for id, of_claim in groupby(of_section, key=lambda record: record.claim):
+        for _, of_claim in groupby(of_section, key=lambda record: record.claim):
             tests = list(of_claim)
-            claims[id] = tests[0].finding
+            claims.append(tests[0])
             good = all(test.passed for test in tests) and tests[0].module not in broken
             seconds = sum(test.seconds for test in tests)
             mark = "--  " if tests[0].declared else "ok  " if good else "FAIL"
             line = f"  {mark} {tests[0].finding:<10} {_name(tests[0]):<{width}}  {evidence(tests)}  {seconds:.1f} s"
             yield line, {"green": good, "red": not good}
     failed = sum(not record.passed for record in judged)
-    counts = ", ".join(f"{count} {finding}" for finding in FINDINGS if (count := list(claims.values()).count(finding)))
+    counts = ", ".join(f"{count} {finding}" for finding, count in findings(claims))
     yield "", {}
     tested = sum(not record.declared for record in judged)
     totals = f"{len(claims)} claims: {counts}. {tested} tests judged, {failed} not as found."
@@ -43,6 +43,12 @@ def summary(judged: list[Record], unjudged: Sequence[str] = ()) -> Iterator[tupl
     yield totals, {"bold": True}
     if unjudged:
         yield f"Not judged, see above: {', '.join(unjudged)}.", {"red": True}
+
+
+def findings(claims: Iterable[Record]) -> list[tuple[str, int]]:
+    """How many claims there are of each finding that occurs, of one record a claim."""
+    found = Counter(claim.finding for claim in claims)
+    return [(finding, found[finding]) for finding in FINDINGS if finding in found]
 
 
 def false_alarm(judged: list[Record]) -> float:

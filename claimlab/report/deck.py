@@ -1,6 +1,8 @@
 """The slides of the deck, in their order: the order of the report."""
 
 import re
+from collections.abc import Iterable
+from itertools import groupby
 from typing import Any
 
 from claimlab.records import Record
@@ -57,6 +59,24 @@ def place(slide: str) -> int:
 def title(slide: str) -> str:
     """A slide's title as the deck has it, where the deck has it."""
     return (*SLIDES, slide)[place(slide)]
+
+
+def by_claim(judged: Iterable[Record]) -> list[list[Record]]:
+    """The records of each claim: its own test, its other tests, its controls. Claims stand in the deck's order."""
+    claims = [list(tests) for _, tests in groupby(sorted(judged, key=_within), key=lambda record: record.claim)]
+    return sorted(claims, key=lambda tests: order(newest(tests)))
+
+
+def newest(tests: Iterable[Record]) -> Record:
+    """The record measured last: what a claim declares is read from it."""
+    return max(tests, key=lambda record: record.when)
+
+
+def _within(record: Record) -> tuple[Any, ...]:
+    return (
+        record.claim, record.control, record.test != "test_claim", record.test,
+        record.device != "cpu", record.device, record.epoch, record.when, record.seconds,
+    )  # fmt: skip
 
 
 def order(claim: Record) -> tuple[Any, ...]:

@@ -184,19 +184,9 @@ def _svg(figure: Callable[[Measured, "Axes"], None], measured: Measured, name: s
                     axis.set_minor_locator(NullLocator())  # a log axis has dozens, and each costs a millisecond
                 if type(axis.get_major_locator()) is AutoLocator:
                     axis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
-                _lay_ticks_once(axis)
         _make_room(canvas.figure)
         canvas.print_svg(out, metadata={"Date": None})
     return _inline(out.getvalue(), name, alt=alt)
-
-
-def _lay_ticks_once(axis: Any) -> None:
-    """Matplotlib lays an axis's ticks out seven times a drawing, a fifth of its time. Where they stand is settled now.
-
-    The method is private to matplotlib; should it go, this changes nothing but the time.
-    """
-    ticks = axis._update_ticks()
-    axis._update_ticks = lambda: ticks
 
 
 def _make_room(figure: "Figure") -> None:

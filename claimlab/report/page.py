@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -82,8 +81,8 @@ def render(
     that failed before they could be judged; the page shows both where nobody can miss them. `base` is another run to
     compare with: the page shows its verdicts beside these, and what changed.
     """
-    claims = [list(tests) for _, tests in groupby(sorted(judged, key=_order), key=lambda record: record.claim)]
-    claims.sort(key=lambda tests: deck.order(_newest(tests)))
+    claims = deck.by_claim(judged)
+    findings = terminal.findings(deck.newest(tests) for tests in claims)
     # The words of a record hold its effect sizes, whose bootstrap takes a second: time enough while figures are drawn.
     told: dict[int, list[tuple[str, str]]] = {}
     pictures = figures.draw_all(
@@ -115,7 +114,7 @@ def render(
         red=[(card, row) for card in cards for row in card.rows if row.failure],
         green=sum(record.passed for record in judged if not record.declared),
         tests=sum(not record.declared for record in judged),
-        findings=_findings(cards),
+        findings=findings,
         meanings=FINDINGS,
         run=_run(judged),
         base_run=_run(base) if base else None,
@@ -124,7 +123,7 @@ def render(
         strip=_strip(cards),
         filters=[
             ("section", list(dict.fromkeys(card.claim.section for card in cards))),
-            ("finding", [finding for finding, _ in _findings(cards)]),
+            ("finding", [finding for finding, _ in findings]),
             ("evidence", sorted({kind for card in cards for kind in card.kinds})),
             ("verdict", sorted({card.verdict for card in cards})),
         ],
@@ -142,7 +141,7 @@ def _card(
     before: dict[int, Record | None],
     told: dict[int, list[tuple[str, str]]],
 ) -> Card:
-    newest = _newest(tests)
+    newest = deck.newest(tests)
     tests = [test for test in tests if not test.declared]
     styles = paths.styles(tests)
     varying = varying | _varying(tests, ["version"])
@@ -213,7 +212,7 @@ def _notes(newest: Record, tests: list[Record], root: Path) -> Iterator[str]:
 
 
 def _order_figure(tests: list[Record], root: Path) -> figures.Order:
-    newest = _newest(tests)
+    newest = deck.newest(tests)
     return figures.Order(module=_module(newest, root), name=_anchor(newest), measured=figures.measured(tests))
 
 
@@ -225,18 +224,6 @@ def _module(record: Record, root: Path) -> Path | None:
 
 def _anchor(record: Record) -> str:
     return re.sub(r"[^a-z0-9-]+", ".", record.claim.lower())
-
-
-def _newest(tests: list[Record]) -> Record:
-    return max(tests, key=lambda record: record.when)
-
-
-def _order(record: Record) -> tuple[Any, ...]:
-    """Tests of a claim: the claim itself, its other tests, its controls; then by what else tells records apart."""
-    return (
-        record.claim, record.control, record.test != "test_claim", record.test,
-        record.device != "cpu", record.device, record.epoch, record.when, record.seconds,
-    )  # fmt: skip
 
 
 def _strip(cards: list[Card]) -> list[tuple[int, str, list[Card]]]:
@@ -260,11 +247,6 @@ def _change_lists(changes: compare.Changes, anchors: dict[str, str]) -> Iterator
         [line(move.pair, words.moved(move)) for move in changes.effects],
     )
     yield "Cost", [line(pair, words.costs(pair.base, pair.head)) for pair in changes.costs]
-
-
-def _findings(cards: list[Card]) -> list[tuple[str, int]]:
-    found = [card.claim.finding for card in cards]
-    return [(finding, found.count(finding)) for finding in FINDINGS if finding in found]
 
 
 def _run(judged: list[Record]) -> dict[str, str]:

@@ -1,13 +1,11 @@
 """A run for other programs (`claims.json`) and for a pull request (Markdown), from the same records as the page."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from itertools import groupby
 from typing import Any
 
 from claimlab import judge, records, terminal
-from claimlab.claim import FINDINGS
 from claimlab.records import Record
 from claimlab.report import deck, words
 from claimlab.report.compare import Changes
@@ -25,23 +23,13 @@ def claims_json(judged: list[Record], complaints: Sequence[str] = ()) -> str:
         "green": all(record.passed for record in judged) and not complaints,
         "false_alarm": terminal.false_alarm(judged),
         "left_out": list(complaints),
-        "claims": [_claim(tests) for tests in by_claim(judged)],
+        "claims": [_claim(tests) for tests in deck.by_claim(judged)],
     }
     return json.dumps(records.plain(summary), allow_nan=False, indent=1) + "\n"
 
 
-def by_claim(judged: Iterable[Record]) -> list[list[Record]]:
-    """The tests of each claim, the claim's own before its controls; claims in the deck's order."""
-    ordered = sorted(
-        judged,
-        key=lambda record: (record.claim, record.control, record.test != "test_claim", record.test, record.device),
-    )
-    claims = [list(tests) for _, tests in groupby(ordered, key=lambda record: record.claim)]
-    return sorted(claims, key=lambda tests: deck.order(tests[0]))
-
-
 def _claim(tests: list[Record]) -> dict[str, Any]:
-    newest = max(tests, key=lambda record: record.when)
+    newest = deck.newest(tests)
     told = ("covers", "slide", "version", "finding", "says", "statement", "reason", "scope", "source", "module")
     return {
         "id": newest.claim,
@@ -75,11 +63,10 @@ def markdown(judged: list[Record], complaints: Sequence[str] = (), changes: Chan
 
 
 def _lines(judged: list[Record], complaints: Sequence[str], changes: Changes | None) -> Iterator[str]:
-    claims = by_claim(judged)
+    claims = deck.by_claim(judged)
     tested = [record for record in judged if not record.declared]
     red = [record for record in tested if not record.passed]
-    found = [tests[0].finding for tests in claims]
-    counts = ", ".join(f"{found.count(finding)} {finding}" for finding in FINDINGS if finding in found)
+    counts = ", ".join(f"{count} {finding}" for finding, count in terminal.findings(tests[0] for tests in claims))
     yield f"### Claimlab: {f'{len(red)} red' if red else 'all green'}"
     yield ""
     yield f"{words.counted(len(claims), 'claim')} ({counts}), {words.counted(len(tested), 'test')} judged."
