@@ -57,7 +57,7 @@ class Comparison:
     def status(self) -> int:
         """What the command exits with: broken before regressed, regressed before inconclusive."""
         found = {verdict.verdict for verdict in self.verdicts}
-        failed = any(not words.startswith(("NEW", "MISSING", "CHANGED")) for words in self.left_out.values())
+        failed = any(words.startswith("FAILED") for words in self.left_out.values())
         if not self.quads or failed:
             return BROKEN_STATUS
         if REGRESSED in found:
