@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from claimlab.nets import encoder_layer, encoder_parameters
 from claimlab.seeds import Seeds
 
-worlds = settings(max_examples=15, deadline=None, derandomize=True, database=None)
+worlds = settings(max_examples=15, derandomize=True, database=None)
 
 
 def seeds_of(count: int) -> Seeds:

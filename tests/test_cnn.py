@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from claimlab.nets import CNN, MLP, member
 from claimlab.seeds import Seeds
 
-worlds = settings(max_examples=15, deadline=None, derandomize=True, database=None)
+worlds = settings(max_examples=15, derandomize=True, database=None)
 close = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 
 

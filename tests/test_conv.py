@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from claimlab.nets import Running, conv, conv_bn_relu, conv_relu, conv_weight, fold, mean_pool, pack, residual, unpack
 from claimlab.seeds import Seeds
 
-worlds = settings(max_examples=20, deadline=None, derandomize=True, database=None)
+worlds = settings(max_examples=20, derandomize=True, database=None)
 close = partial(torch.testing.assert_close, rtol=1e-11, atol=1e-11)
 
 

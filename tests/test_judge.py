@@ -78,7 +78,7 @@ def test_characteristic_agrees_with_simulation(win_rate):
     assert abs(seeds.mean() - exact.mean_seeds) < 5 * seeds.std() / math.sqrt(runs) + 1e-9
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(plans)
 def test_error_rates_never_exceed_what_the_plan_promises(plan):
     slack = 1 + 1e-6
@@ -86,7 +86,7 @@ def test_error_rates_never_exceed_what_the_plan_promises(plan):
     assert judge.characteristic(plan, plan.broken).supported <= plan.false_pass * slack
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(plans, st.floats(0, 1))
 def test_the_three_verdicts_exhaust_the_chances(plan, win_rate):
     exact = judge.characteristic(plan, win_rate)
@@ -94,7 +94,7 @@ def test_the_three_verdicts_exhaust_the_chances(plan, win_rate):
     assert 1 <= exact.mean_seeds <= plan.max_seeds * (1 + 1e-12)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(plans, st.floats(0, 1), st.floats(0, 1))
 def test_a_higher_win_rate_is_supported_more_often(plan, one, other):
     lower, higher = sorted((one, other))

@@ -24,7 +24,7 @@ from claimlab.nets import (
 )
 from claimlab.seeds import Seeds
 
-worlds = settings(max_examples=20, deadline=None, derandomize=True, database=None)
+worlds = settings(max_examples=20, derandomize=True, database=None)
 close = partial(torch.testing.assert_close, rtol=1e-9, atol=1e-10)
 small = st.integers(1, 4)
 

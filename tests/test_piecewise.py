@@ -31,7 +31,7 @@ from claimlab.measure.piecewise import (
     weighted_sum,
 )
 
-exact = settings(deadline=None, database=None, derandomize=True, max_examples=60)
+exact = settings(database=None, derandomize=True, max_examples=60)
 
 # Simple fractions of size at most 4, simplest first (drawing from a list is ten times as fast as st.fractions).
 rationals = st.sampled_from(sorted({Fraction(n, d) for d in range(1, 9) for n in range(-4 * d, 4 * d + 1)}, key=abs))

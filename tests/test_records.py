@@ -95,7 +95,7 @@ anything = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.dictionaries(st.text(), anything, max_size=4))
 def test_whatever_a_check_reports_is_written_and_read_back(numbers):
     line = records.encode(record(numbers=numbers))

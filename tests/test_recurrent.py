@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from claimlab.nets import gru, lstm, recurrent_parameters, rnn
 from claimlab.seeds import Seeds
 
-worlds = settings(max_examples=15, deadline=None, derandomize=True, database=None)
+worlds = settings(max_examples=15, derandomize=True, database=None)
 close = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-11)
 LAYERS: dict[str, tuple[Callable[..., Any], Callable[..., nn.Module]]] = {
     "rnn": (rnn, nn.RNN),

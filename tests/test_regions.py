@@ -25,7 +25,7 @@ from claimlab.measure.regions import (
 from claimlab.nets import MLP
 from claimlab.seeds import Seeds
 
-exact = settings(deadline=None, database=None, derandomize=True, max_examples=25)
+exact = settings(database=None, derandomize=True, max_examples=25)
 
 SQUARE = [(-4, -4), (4, -4), (4, 4), (-4, 4)]
 UNIT_SQUARE = [(0, 0), (1, 0), (1, 1), (0, 1)]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from claimlab.measure import risks
 from claimlab.measure.risks import best, distribution, empirical_risk, erm, expected, risk, samples, squared, zero_one
 
-exact = settings(deadline=None, database=None, derandomize=True, max_examples=40)
+exact = settings(database=None, derandomize=True, max_examples=40)
 
 labels = st.sampled_from([0, 1, Fraction(-1, 2)])
 worlds = st.dictionaries(st.tuples(st.integers(0, 2), labels), st.integers(1, 5), min_size=1, max_size=4)

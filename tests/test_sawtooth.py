@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from claimlab.measure.piecewise import function_of, l1_distance, pieces, sup_distance, through
 from claimlab.measure.sawtooth import TENT, best_fits, folding_net, sawtooth
 
-exact = settings(deadline=None, database=None, derandomize=True, max_examples=20)
+exact = settings(database=None, derandomize=True, max_examples=20)
 
 
 def test_a_sawtooth_is_up_and_down():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from claimlab.measure.piecewise import constant, sup_distance, through
 from claimlab.measure.supnorm import sup_bounds
 
-exact = settings(deadline=None, database=None, derandomize=True, max_examples=100)
+exact = settings(database=None, derandomize=True, max_examples=100)
 
 heights = st.lists(st.integers(-8, 8), min_size=2, max_size=9)
 inner_points = st.sets(st.integers(1, 63), max_size=20)
