@@ -1,12 +1,13 @@
 # make claims   judge every claim and print where the report is
 # make test     everything that guards the project: lint, types, tests/, the claims on the pinned epoch
 # make bench    how fast the seed-batched nets and the conv/BN block are
+# make bench-compare BASE=main    is this checkout's HEAD slower than BASE?
 # make certify  draw the 100 seeds of every statistical certificate anew (after a claim module changed)
 
 PYTHON ?= python3
 READY := .venv/.ready
 
-.PHONY: claims test bench certify clean
+.PHONY: claims test bench bench-compare certify clean
 
 claims: $(READY)
 	.venv/bin/pytest claims -n auto
@@ -22,6 +23,10 @@ bench: $(READY)
 	mkdir -p reports/benchmarks
 	.venv/bin/pytest bench --benchmark-json=reports/benchmarks/benchmarks.json
 	.venv/bin/python -m bench.report reports/benchmarks/benchmarks.json
+
+bench-compare: $(READY)
+	@test -n "$(BASE)" || { echo "Say what to compare with: make bench-compare BASE=main" >&2; exit 2; }
+	.venv/bin/python -m bench compare $(BASE)
 
 certify: $(READY)
 	.venv/bin/pytest claims -n auto --certify 100 --report reports/reference

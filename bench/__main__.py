@@ -1,4 +1,4 @@
-"""`python -m bench`: compare two revisions, check the exact gates."""
+"""`python -m bench`: compare two revisions, check the exact gates, measure how sensitive the comparison is."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import compare, environment, gates, history
+from bench import compare, environment, gates, history, sensitivity
 from bench.environment import UnfitError
+from bench.launch import LAUNCH_SECONDS, Revision
 from bench.verdicts import Plan
+
+MINUTES = (5 + LAUNCH_SECONDS * Plan().looks[-1]) / 60
 
 _STATUS = """\
 exit status:
@@ -38,14 +41,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "head", metavar="HEAD", nargs="?", default="HEAD", help="the revision in question (default: HEAD)"
     )
     paired.add_argument("--only", metavar="WORDS", default="", help="only cases whose name holds WORDS")
-    paired.add_argument("--minutes", type=float, default=10.0, help="the time for all launches together (default: 10)")
+    paired.add_argument("--minutes", type=float, default=MINUTES, help=f"the most it may take (default: {MINUTES:g})")
     paired.add_argument(
         "--margin", type=float, default=1.0, help="the slowdown in percent that does not matter (default: 1)"
     )
     paired.add_argument("--allow-inconclusive", action="store_true", help="exit with 0 where nothing could be decided")
     paired.add_argument(
         "--output", type=Path, metavar="DIR", default=Path("reports/benchmarks"),
-        help="where comparison.json, comparison.md and history.jsonl go (default: reports/benchmarks)",
+        help="where comparison.json, comparison.md, history.jsonl and its charts go (default: reports/benchmarks)",
     )  # fmt: skip
     paired.set_defaults(run=_compare)
     exact = commands.add_parser(
@@ -53,6 +56,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     exact.add_argument("--update", action="store_true", help="write what is counted now into bench/gates.json")
     exact.set_defaults(run=_gates)
+    power = commands.add_parser(
+        "sensitivity",
+        help="time this checkout against itself, with slowdowns of known size, and say what compare would call",
+    )
+    power.add_argument(
+        "--minutes", type=float, default=40.0, help="how long to record; 0 judges what is there (default: 40)"
+    )
+    power.add_argument("--busy", action="store_true", help="keep the other core at work meanwhile")
+    power.add_argument(
+        "--output", type=Path, metavar="DIR", default=Path("reports/benchmarks"),
+        help="where sensitivity.jsonl is added to, and the table and the curves go (default: reports/benchmarks)",
+    )  # fmt: skip
+    power.set_defaults(run=_sensitivity)
     chosen = parser.parse_args(arguments)
     try:
         return chosen.run(chosen)
@@ -70,11 +86,38 @@ def _compare(chosen: argparse.Namespace) -> int:
     text = compare.markdown(run)
     (chosen.output / "comparison.json").write_text(json.dumps(compare.to_json(run)) + "\n", encoding="utf-8")
     (chosen.output / "comparison.md").write_text(text, encoding="utf-8")
-    history.append(chosen.output / "history.jsonl", run, base=base.commit, head=head.commit)
+    if run.verdicts:
+        history.append(chosen.output / "history.jsonl", run, base=base.commit, head=head.commit)
+        history.draw(chosen.output / "history.jsonl", chosen.output / "history.svg")
     print(text, end="")
     if run.status == compare.INCONCLUSIVE_STATUS and chosen.allow_inconclusive:
         return compare.OK_STATUS
     return run.status
+
+
+def _sensitivity(chosen: argparse.Namespace) -> int:
+    from bench import curve
+    from bench.cases import tracked
+
+    environment.check()
+    plan, path = Plan(), chosen.output / sensitivity.RECORDING
+    if launches := round(60 * chosen.minutes / LAUNCH_SECONDS):
+        here = Revision("this checkout", "", compare.ROOT)
+        with environment.alone():
+            sensitivity.record(
+                path, here, list(tracked()), launches=launches, seconds=LAUNCH_SECONDS, busy=chosen.busy, say=_say
+            )
+    if not path.exists():
+        raise UnfitError(f"{path} does not exist; record something first.")
+    recorded = sensitivity.read(path)
+    try:
+        text = curve.table(recorded, plan)
+    except ValueError as error:
+        raise UnfitError(f"Nothing can be said yet: {error}.") from None
+    (chosen.output / sensitivity.TABLE).write_text(text, encoding="utf-8")
+    curve.draw(recorded, plan, chosen.output / sensitivity.CURVE)
+    print(text, end="")
+    return 0
 
 
 def _gates(chosen: argparse.Namespace) -> int:

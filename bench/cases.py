@@ -1,7 +1,7 @@
 """The tracked cases: what `python -m bench compare` times and `python -m bench gates` counts.
 
-They are the conv/BN cases and the training steps of the tables, with fewer images where a call would take longer than
-some ten milliseconds on one thread. Every case is the library's own way alone.
+They are the conv/BN cases and the training steps of the tables, made smaller so that a call takes some ten milliseconds
+at most on one thread, and two nets with other norms. Every case is the library's own way alone.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ from functools import partial
 import torch
 
 from bench import conv_bn, steps
+from claimlab.nets import CNN, encoder_layer, encoder_parameters
+from claimlab.seeds import Seeds
 
 Step = Callable[[], object]
+Net = Callable[[list[torch.Tensor]], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,13 @@ def tracked() -> dict[str, Tracked]:
     """Every case by its name."""
     cases = [_block(case, mode) for case in conv_bn.CASES for mode in ("eval", "train")]
     cases += [_step(name) for name in steps.WORKLOADS]
+    cases += [_net("group norm, backward", _group_norm), _net("encoder, backward", _encoder)]
     return {case.name: case for case in cases}
 
 
 def _block(whole: conv_bn.Case, mode: str) -> Tracked:
-    case = replace(whole, images=min(whole.images, 8 if whole.channels == (16, 16) else 1))
+    side = whole.size // 2 if whole.size > 28 else whole.size
+    case = replace(whole, size=side, images=32 if whole.channels == (16, 16) else 1)
 
     def make() -> conv_bn.Step:
         world = conv_bn.draw(case, torch.device("cpu")).to(torch.float32, torch.channels_last)
@@ -66,7 +71,7 @@ def _step(name: str) -> Tracked:
     make = partial(_make_step, name)
 
     def check() -> None:
-        arms = [arm(steps.workload(name, torch.float64)) for arm in (steps.as_block, steps.one_by_one)]
+        arms = [arm(_workload(name, torch.float64)) for arm in (steps.as_block, steps.one_by_one)]
         together, alone = (torch.stack([step() for _ in range(2)]) for step in arms)
         torch.testing.assert_close(together, alone, rtol=1e-8, atol=1e-8)
 
@@ -75,4 +80,48 @@ def _step(name: str) -> Tracked:
 
 
 def _make_step(name: str) -> Step:
-    return steps.as_block(steps.workload(name))
+    return steps.as_block(_workload(name))
+
+
+def _workload(name: str, dtype: torch.dtype = torch.float32) -> steps.Workload:
+    """The workload with half of its seeds, but for the one that is fast."""
+    whole = steps.workload(name, dtype)
+    kept = whole.seeds if name == "MLP-64" else whole.seeds // 2
+    return replace(whole, x=whole.x[:kept], y=whole.y[:kept])
+
+
+def _net(name: str, draw: Callable[[torch.dtype], tuple[list[torch.Tensor], Net]]) -> Tracked:
+    """Forward and backward of a net, the sum of whose squared outputs is the loss."""
+
+    def make(dtype: torch.dtype = torch.float32) -> Callable[[], torch.Tensor]:
+        parameters, net = draw(dtype)
+        for parameter in parameters:
+            parameter.requires_grad_()
+
+        def step() -> torch.Tensor:
+            loss = net(parameters).square().sum()
+            torch.autograd.grad(loss, parameters)
+            return loss
+
+        return step
+
+    def check() -> None:
+        torch.testing.assert_close(make()().double(), make(torch.float64)(), rtol=1e-4, atol=0)
+
+    return Tracked(name, make, check, inspect.getsource(draw))
+
+
+def _group_norm(dtype: torch.dtype) -> tuple[list[torch.Tensor], Net]:
+    seeds, net = _seeds(dtype), CNN((1, 16, 16), classes=10, norm="group", groups=4)
+    x = seeds.normal("x", 8, 1, 8, 8)
+    return net.init(seeds), lambda parameters: net(parameters, x)
+
+
+def _encoder(dtype: torch.dtype) -> tuple[list[torch.Tensor], Net]:
+    seeds = _seeds(dtype)
+    x = seeds.normal("x", 4, 16, 32)
+    return encoder_parameters(seeds, 32, 64), lambda parameters: encoder_layer(parameters, x, heads=4)
+
+
+def _seeds(dtype: torch.dtype) -> Seeds:
+    return Seeds("bench", 1, "bench", tuple(range(8)), dtype=dtype)

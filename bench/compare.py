@@ -1,207 +1,92 @@
 """`python -m bench compare BASE [HEAD]`: is HEAD slower than BASE? Both are checked out and timed in turn.
 
-Each launch starts a fresh process for either revision, pinned to the same core, and times every case that both have in
-quads of short blocks, ABBA or BAAB as a coin falls. What the verdicts rest on is in `bench.verdicts`.
+How a launch times them is in `bench.launch`, what the verdicts rest on in `bench.verdicts`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import math
-import os
-import random
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench import environment
-from bench.environment import Meter, UnfitError
-from bench.verdicts import INCONCLUSIVE, REGRESSED, Plan, Verdict, decide, settled
+from bench.environment import UnfitError
+from bench.launch import Launch, Quad, Revision, launch, verify
+from bench.verdicts import INCONCLUSIVE, REGRESSED, Plan, Verdict, decide, estimates, settled
 
 ROOT = Path(__file__).parents[1]
 OK_STATUS, REGRESSED_STATUS, BROKEN_STATUS, INCONCLUSIVE_STATUS = 0, 1, 2, 3
-BLOCK_SECONDS = 0.012
-_ANSWER_SECONDS = 120
 
-
-@dataclass(frozen=True)
-class Revision:
-    """A checkout to time: what it is called, its commit, and where it lies."""
-
-    name: str
-    commit: str
-    path: Path
+Say = Callable[[str], None]
 
 
 @dataclass
 class Comparison:
-    """What was measured: quads by case and launch, cases that could not be timed, and the machine meanwhile."""
+    """What was measured: the launches, the cases that could not be timed, and the verdicts."""
 
     base: str
     head: str
     plan: Plan
-    quads: dict[str, list[list[float]]] = field(default_factory=dict)
-    digests: dict[str, str] = field(default_factory=dict)
+    launches: list[Launch] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
-    machine: list[dict[str, float]] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     seconds: float = 0.0
+
+    @property
+    def streams(self) -> dict[str, list[list[float]]]:
+        """The log-ratios of each case, launch by launch; cases that no launch failed to time."""
+        names = self.launches[0].quads if self.launches else ()
+        return {
+            name: [[quad.log_ratio for quad in launch.quads[name]] for launch in self.launches]
+            for name in names
+            if name not in self.left_out
+        }
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """What each case computes, told apart from what it computed before."""
+        return self.launches[0].digests if self.launches else {}
 
     @property
     def status(self) -> int:
         """What the command exits with: broken before regressed, regressed before inconclusive."""
         found = {verdict.verdict for verdict in self.verdicts}
-        failed = any(words.startswith("FAILED") for words in self.left_out.values())
-        if not self.quads or failed:
+        if not self.verdicts or any(words.startswith("FAILED") for words in self.left_out.values()):
             return BROKEN_STATUS
         if REGRESSED in found:
             return REGRESSED_STATUS
         return INCONCLUSIVE_STATUS if INCONCLUSIVE in found else OK_STATUS
 
 
-class Worker:
-    """A revision's process. Raises `UnfitError` where it does not answer."""
+def compare(base: Revision, head: Revision, plan: Plan, *, seconds: float, say: Say, only: str = "") -> Comparison:
+    """Check every case, then time both revisions until a look of the plan decides.
 
-    def __init__(self, revision: Revision) -> None:
-        self.revision = revision
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "bench.worker"], cwd=revision.path, text=True, bufsize=1,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env=os.environ | environment.THREADS | {"PYTHONPATH": str(revision.path)},
-        )  # fmt: skip
-
-    def ask(self, **command: Any) -> dict[str, Any]:
-        assert self.process.stdin
-        assert self.process.stdout
-        try:
-            self.process.stdin.write(json.dumps(command) + "\n")
-            self.process.stdin.flush()
-            line = self.process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        if not line:
-            assert self.process.stderr
-            said = self.process.stderr.read().strip().splitlines()
-            reason = said[-1] if said else f"it ended with status {self.process.wait()}"
-            raise UnfitError(f"{self.revision.name} cannot be timed: {reason}.")
-        return json.loads(line)
-
-    def close(self) -> None:
-        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
-            if pipe:
-                pipe.close()
-        self.process.terminate()
-        self.process.wait()
-
-
-Say = Callable[[str], None]
-
-
-def compare(
-    base: Revision,
-    head: Revision,
-    plan: Plan,
-    *,
-    seconds: float,
-    say: Say,
-    only: str = "",
-    factor: float = 1.0,
-) -> Comparison:
-    """Time both revisions until every case is settled, or until the last look.
-
-    A launch is given `seconds / looks[-1]` seconds. `only` limits the cases to names that hold it. `factor` is for
-    measuring the sensitivity: head's blocks run so many times as many calls as are recorded.
+    A look decides when a case has regressed, or when no case is inconclusive. The launches share what the check leaves
+    of `seconds`; `only` limits the cases to names that hold it.
     """
     run = Comparison(base.name, head.name, plan)
     started = time.monotonic()
-    for launch in range(1, plan.looks[-1] + 1):
-        before, speed = Meter.read(), environment.spin()
-        one_launch(run, base, head, launch, seconds=seconds / plan.looks[-1], only=only, factor=factor)
-        after = Meter.read()
-        slowed = environment.spin() / speed
-        run.machine.append({"stolen": after.stolen_since(before), "load": after.load, "speed": slowed})
+    run.left_out = verify(base, head, only=only)
+    say(f"every case checked, {time.monotonic() - started:.0f} s")
+    each = (seconds - (time.monotonic() - started)) / plan.looks[-1]
+    for number in range(1, plan.looks[-1] + 1):
+        found = launch(base, head, seed=number, seconds=each, only=only, leave_out=run.left_out)
+        if not found.quads:
+            break
+        run.left_out |= {name: f"FAILED: {error}" for name, error in found.failed.items()}
+        run.launches.append(found)
         run.seconds = time.monotonic() - started
-        say(f"launch {launch} of {plan.looks[-1]}, {run.seconds:.0f} s, load {after.load:.1f}")
-        if launch in plan.looks:
-            complete = {name: quads for name, quads in run.quads.items() if len(quads) == launch}
-            run.quads = complete
-            run.verdicts = decide(complete, plan)
+        say(f"launch {number} of at most {plan.looks[-1]}, {run.seconds:.0f} s, load {found.load:.1f}")
+        if number in plan.looks:
+            run.verdicts = decide(estimates(run.streams), plan)
             if settled(run.verdicts):
                 break
-        if not run.quads:
-            break
     return run
-
-
-def one_launch(
-    run: Comparison, base: Revision, head: Revision, launch: int, *, seconds: float, only: str = "", factor: float = 1.0
-) -> None:
-    """A fresh process for either revision; adds a list of quads to each case."""
-    shuffle = random.Random(launch)
-    with contextlib.ExitStack() as stack:
-        started = time.monotonic()
-        workers = [Worker(base), Worker(head)]
-        for worker in workers:
-            stack.callback(worker.close)
-        names = _shared(run, *(worker.ask(do="list")["cases"] for worker in workers), only=only)
-        shuffle.shuffle(names)
-        calls = {}
-        for name in names:
-            answers = [worker.ask(do="prepare", case=name, check=launch == 1) for worker in workers]
-            if failed := [answer["error"] for answer in answers if "error" in answer]:
-                run.left_out[name] = f"FAILED: {failed[0]}"
-                run.quads.pop(name, None)
-            else:
-                calls[name] = max(1, round(BLOCK_SECONDS / answers[0]["seconds"]))
-        left = seconds - (time.monotonic() - started)
-        for place, name in enumerate(calls):
-            share = max(left, 0.2) / (len(calls) - place)
-            begun = time.monotonic()
-            run.quads.setdefault(name, []).append(
-                list(_quads(workers, name, calls[name], shuffle, seconds=share, factor=factor))
-            )
-            left -= time.monotonic() - begun
-
-
-def _quads(
-    workers: Sequence[Worker], name: str, calls: int, shuffle: random.Random, *, seconds: float, factor: float
-) -> Iterator[float]:
-    ends = time.monotonic() + seconds
-    done = 0
-    while done < 3 or time.monotonic() < ends:
-        first = shuffle.randrange(2)
-        log = [0.0, 0.0]
-        for which in (first, 1 - first, 1 - first, first):
-            really = round(calls * factor) if which else calls
-            # What an injected slowdown asks for and whole calls cannot give is made up in the time.
-            missing = calls * factor / really if which else 1.0
-            log[which] += math.log(workers[which].ask(do="time", case=name, calls=really)["seconds"] * missing)
-        yield (log[1] - log[0]) / 2
-        done += 1
-
-
-def _shared(run: Comparison, base: dict[str, str], head: dict[str, str], *, only: str) -> list[str]:
-    """The cases both have alike; what else there is gets a word each."""
-    names = []
-    for name in dict.fromkeys([*base, *head]):
-        if only not in name:
-            continue
-        if name not in base:
-            run.left_out[name] = "NEW: only head has it"
-        elif name not in head:
-            run.left_out[name] = "MISSING: only base has it"
-        elif base[name] != head[name]:
-            run.left_out[name] = "CHANGED: the case itself differs, so its times say nothing about the library"
-        elif name not in run.left_out:
-            names.append(name)
-            run.digests[name] = head[name]
-    return names
 
 
 @contextlib.contextmanager
@@ -215,8 +100,8 @@ def checked_out(names: Sequence[str]) -> Generator[list[Revision]]:
                 path = Path(folder) / str(place)
                 _git("worktree", "add", "--detach", "--quiet", str(path), commit, says=f"{name} cannot be checked out.")
                 revisions.append(Revision(name, commit, path))
-                if not (path / "bench" / "worker.py").exists():
-                    raise UnfitError(f"{name} is older than this command: it has no bench/worker.py to be timed by.")
+                if not (path / "bench" / "cases.py").exists():
+                    raise UnfitError(f"{name} is older than this command: it has no bench/cases.py to be timed by.")
             yield revisions
         finally:
             for revision in revisions:
@@ -246,7 +131,7 @@ def markdown(run: Comparison) -> str:
     lines = [
         f"### Benchmarks: {headline}",
         "",
-        f"{run.head} against {run.base}: {len(run.quads)} cases, {len(run.machine)} launches, {run.seconds:.0f} s. "
+        f"{run.head} against {run.base}: {len(run.streams)} cases, {len(run.launches)} launches, {run.seconds:.0f} s. "
         f"A change within {run.plan.margin:.0%} does not matter; the chance of any false alarm is at most "
         f"{run.plan.alpha:.0%}.",
         "",
@@ -268,8 +153,8 @@ def markdown(run: Comparison) -> str:
 
 def _busy(run: Comparison) -> str:
     """A sentence about a machine that was not quiet, or nothing."""
-    stolen = max((launch["stolen"] for launch in run.machine), default=0.0)
-    slowest = min((launch["speed"] for launch in run.machine), default=1.0)
+    stolen = max((found.stolen for found in run.launches), default=0.0)
+    slowest = min((found.speed for found in run.launches), default=1.0)
     words = []
     if stolen > 0.02:
         words.append(f"the host took up to {stolen:.0%} of the processor's time")
@@ -279,5 +164,13 @@ def _busy(run: Comparison) -> str:
 
 
 def to_json(run: Comparison) -> dict[str, Any]:
-    """Everything that was measured."""
-    return {**asdict(run), "status": run.status, "fingerprint": environment.fingerprint()}
+    """Everything that was measured. Each quad is a list: base's two blocks, head's two, seconds stolen, processes."""
+    launches = [asdict(found) | {"quads": _flat(found.quads)} for found in run.launches]
+    return {**asdict(run), "launches": launches, "status": run.status, "fingerprint": environment.fingerprint()}
+
+
+def _flat(quads: dict[str, list[Quad]]) -> dict[str, list[list[float]]]:
+    return {
+        name: [[*quad.base, *quad.head, quad.stolen, quad.running] for quad in of_case]
+        for name, of_case in quads.items()
+    }

@@ -7,6 +7,8 @@ import fcntl
 import hashlib
 import os
 import platform
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Generator
@@ -26,21 +28,25 @@ class UnfitError(Exception):
 
 @dataclass(frozen=True)
 class Meter:
-    """A reading of the machine: CPU time stolen by the host and all CPU time so far (seconds), and the load."""
+    """A reading of the machine: CPU time stolen by the host and all CPU time so far (seconds); the load of the last
+    minute, and the processes that want a core at this moment."""
 
     stolen: float
     total: float
     load: float
+    running: int
 
     @classmethod
     def read(cls) -> Meter:
         try:
-            ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+            with Path("/proc/stat").open(encoding="ascii") as file:
+                ticks = [int(word) for word in file.readline().split()[1:]]
+            running = int(Path("/proc/loadavg").read_text().split()[3].partition("/")[0])
         except OSError:
-            ticks = []
+            ticks, running = [], 0
         per_second = os.sysconf("SC_CLK_TCK")
         stolen = ticks[7] / per_second if len(ticks) > 7 else 0.0
-        return cls(stolen, sum(ticks[:8]) / per_second, os.getloadavg()[0])
+        return cls(stolen, sum(ticks[:8]) / per_second, os.getloadavg()[0], running)
 
     def stolen_since(self, before: Meter) -> float:
         """The share of the machine's CPU time that the host took away."""
@@ -57,6 +63,21 @@ def alone() -> Generator[None]:
         except BlockingIOError:
             raise UnfitError("Another benchmark runs on this machine; wait for it, or stop it.") from None
         yield
+
+
+@contextlib.contextmanager
+def neighbour(*, busy: bool) -> Generator[None]:
+    """With `busy`, a program that keeps the first core at work: it sorts, and so wants memory as well as arithmetic."""
+    if not busy:
+        yield
+        return
+    pin = f"import os; os.sched_setaffinity(0, {{{min(os.sched_getaffinity(0))}}})\n" if core() >= 0 else ""
+    work = "numbers = [i * 7919 % 1_000_003 for i in range(1_000_000)]\nwhile True: sorted(numbers)"
+    with subprocess.Popen([sys.executable, "-c", pin + work]) as process:
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 def on_battery() -> bool:
@@ -82,9 +103,9 @@ def check() -> None:
         raise UnfitError("The machine runs on its battery, and slows down as it likes; plug it in.")
 
 
-def core() -> int | None:
-    """The core both revisions are pinned to: the last one this process may use."""
-    return max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+def core() -> int:
+    """The core both revisions are pinned to: the last one this process may use, or -1 where nothing can be pinned."""
+    return max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else -1
 
 
 def fingerprint() -> str:

@@ -1,12 +1,14 @@
 """Exact gates: what a case costs that needs no clock, against a committed table.
 
-FLOPs, operators dispatched, bytes kept for the backward pass, and the memory format of the output. A gain fails too,
+FLOPs, operators dispatched, bytes kept for the backward pass, the memory format of the output, and functions that
+torch's compiler compiles although the case is warm (none, unless somebody brings `torch.compile` in). A gain fails too,
 until the table is updated: nobody would notice its loss afterwards otherwise.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +33,7 @@ class Counts:
     operators: int
     kept_bytes: int
     memory_format: str
+    recompiled: int
 
 
 class _Dispatched(TorchDispatchMode):
@@ -51,8 +54,12 @@ def _fused_convolution(x: Any, weight: Any, *_: Any, out_shape: Any = None, **__
 
 
 def count(step: Step) -> Counts:
-    """Run a case's step three times, once under each counter (the third while it is warm)."""
+    """Run a case's step until it is warm, then once under each counter."""
+    step()
     output = _first(step())
+    compiled = _compiled()
+    step()
+    recompiled = _compiled() - compiled
     fused = {torch.ops.mkldnn._convolution_pointwise: _fused_convolution}
     with FlopCounterMode(display=False, custom_mapping=fused) as flops:
         step()
@@ -60,7 +67,13 @@ def count(step: Step) -> Counts:
         step()
     channels_last = output.ndim == 4 and output.is_contiguous(memory_format=torch.channels_last)
     memory_format = "channels-last" if channels_last else "contiguous" if output.is_contiguous() else "other"
-    return Counts(flops.get_total_flops(), dispatched.count, kept_bytes(step), memory_format)
+    return Counts(flops.get_total_flops(), dispatched.count, kept_bytes(step), memory_format, recompiled)
+
+
+def _compiled() -> int:
+    """How many functions torch's compiler has compiled so far in this process; it is not loaded to ask."""
+    compiler = sys.modules.get("torch._dynamo.utils")
+    return compiler.counters["frames"]["total"] if compiler else 0
 
 
 def count_all() -> dict[str, Counts]:

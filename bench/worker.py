@@ -1,9 +1,11 @@
-"""Times one revision's cases for a comparison: `python -m bench.worker`, run in that revision's checkout.
+"""Times one revision's cases for a comparison: `python worker.py CORE`, with that revision's `bench` on the path.
 
-It reads one JSON object a line and answers with one. What it is told to do:
+Of the revision it needs `bench.cases` alone, so that older ones can be timed too. It pins itself to CORE, unless that
+is -1, reads one JSON object a line and answers with one:
 
     {"do": "list"}                                     -> {"cases": {name: digest, ...}}
-    {"do": "prepare", "case": name, "check": true}     -> {"seconds": a call, once it is warm and, if told, checked}
+    {"do": "check", "case": name}                      -> {} once it agrees with its reference
+    {"do": "prepare", "case": name}                    -> {"seconds": a call, once it is warm}
     {"do": "time", "case": name, "calls": 20}          -> {"seconds": all of them}
 
 A case that raises answers {"error": sentence}, and the worker goes on.
@@ -18,14 +20,13 @@ import time
 from typing import IO, Any
 
 from bench.cases import Step, settle, tracked
-from bench.environment import core
 
 
-def main(commands: IO[str], answers: IO[str]) -> None:
+def main(commands: IO[str], answers: IO[str], *, core: int) -> None:
     """Answer until the commands end."""
     settle()
-    if (pinned := core()) is not None:
-        os.sched_setaffinity(0, {pinned})
+    if core >= 0:
+        os.sched_setaffinity(0, {core})
     cases, ready = tracked(), {}
     for line in commands:
         try:
@@ -40,9 +41,10 @@ def _answer(command: dict[str, Any], cases: dict[str, Any], ready: dict[str, Ste
     match command:
         case {"do": "list"}:
             return {"cases": {name: case.digest for name, case in cases.items()}}
-        case {"do": "prepare", "case": name, "check": check}:
-            if check:
-                cases[name].check()
+        case {"do": "check", "case": name}:
+            cases[name].check()
+            return {}
+        case {"do": "prepare", "case": name}:
             ready[name] = cases[name].make()
             for _ in range(3):
                 seconds = _time(ready[name], 1)
@@ -53,11 +55,12 @@ def _answer(command: dict[str, Any], cases: dict[str, Any], ready: dict[str, Ste
 
 
 def _time(step: Step, calls: int) -> float:
-    started = time.perf_counter()
+    """Processor time, which leaves out what other programs took: a case has one thread and waits for nothing."""
+    started = time.process_time()
     for _ in range(calls):
         step()
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
 if __name__ == "__main__":
-    main(sys.stdin, os.fdopen(os.dup(1), "w"))
+    main(sys.stdin, os.fdopen(os.dup(1), "w"), core=int(sys.argv[1]))

@@ -5,7 +5,20 @@ import math
 import numpy as np
 import pytest
 
-from bench.verdicts import IMPROVED, INCONCLUSIVE, OK, REGRESSED, Estimate, Plan, decide, estimate, holm, settled
+from bench.verdicts import (
+    ALL_CASES,
+    IMPROVED,
+    INCONCLUSIVE,
+    OK,
+    REGRESSED,
+    Estimate,
+    Plan,
+    decide,
+    estimate,
+    estimates,
+    holm,
+    settled,
+)
 
 
 def noise(rng: np.random.Generator, kind: str, launches: int, quads: int, *, spread: float = 0.02) -> np.ndarray:
@@ -45,6 +58,18 @@ def test_the_interval_covers_as_often_as_it_says(kind, launches):
     assert covered / 400 >= 0.91
 
 
+def test_the_standard_error_is_that_of_a_bootstrap_with_many_resamples():
+    """Launches and quads within them drawn 4000 times: its standard error is known to about 1.1 %."""
+    rng = np.random.default_rng(6)
+    launches = [rng.standard_t(3, size=n) for n in (7, 9, 15, 9, 11)]
+    resampled = []
+    for _ in range(4000):
+        chosen = (launches[place] for place in rng.integers(5, size=5))
+        resampled.append(np.mean([np.median(rng.choice(quads, size=len(quads))) for quads in chosen]))
+    expected = np.std(resampled) * math.sqrt(5 / 4)
+    assert estimate([quads.tolist() for quads in launches]).error == pytest.approx(expected, rel=0.05)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_false_alarms_are_as_rare_as_promised(kind):
     """60 runs of 24 cases that stand exactly at the margin, the worst that is no regression, with both looks."""
@@ -54,7 +79,9 @@ def test_false_alarms_are_as_rare_as_promised(kind):
     for _ in range(60):
         cases = {str(case): noise(rng, kind, 10, 8) + math.log(1 + plan.margin) for case in range(24)}
         looks = ({name: quads[:look].tolist() for name, quads in cases.items()} for look in plan.looks)
-        alarms += any(verdict.verdict == REGRESSED for cases_then in looks for verdict in decide(cases_then, plan))
+        alarms += any(
+            verdict.verdict == REGRESSED for cases_then in looks for verdict in decide(estimates(cases_then), plan)
+        )
     assert alarms <= 8  # Binomial(60, .05) exceeds 8 with a chance of 1e-3
 
 
@@ -67,7 +94,7 @@ def test_one_case_slower_by_three_percent_is_called(kind):
         cases = {
             str(case): (noise(rng, kind, 10, 40, spread=0.01) + slowed.get(case, 0)).tolist() for case in range(24)
         }
-        verdicts = {verdict.name: verdict.verdict for verdict in decide(cases, Plan())}
+        verdicts = {verdict.name: verdict.verdict for verdict in decide(estimates(cases), Plan())}
         called += verdicts["3"] == REGRESSED
         assert [name for name, verdict in verdicts.items() if verdict == REGRESSED and name != "3"] == []
     assert called >= 19
@@ -82,18 +109,20 @@ def test_each_verdict_has_its_place():
     cases = {
         "slow": quads(1.05, 0.004), "fast": quads(0.95, 0.004), "same": quads(1.0, 0.004), "noisy": quads(1.0, 0.4),
     }  # fmt: skip
-    verdicts = {verdict.name: verdict for verdict in decide(cases, Plan())}
+    verdicts = {verdict.name: verdict for verdict in decide(estimates(cases), Plan())}
     assert [verdicts[name].verdict for name in cases] == [REGRESSED, IMPROVED, OK, INCONCLUSIVE]
     assert verdicts["noisy"].half_width > 0.01 > verdicts["same"].half_width
     assert verdicts["slow"].low < 1.05 < verdicts["slow"].high
-    assert not settled(list(verdicts.values()))
+    assert settled(list(verdicts.values())), "a regression is an answer"
+    assert not settled([verdicts["same"], verdicts["noisy"]])
+    assert settled([verdicts["same"], verdicts["fast"]])
 
 
 def test_a_slowdown_of_every_case_shows_in_the_geometric_mean_though_no_case_is_called():
     rng = np.random.default_rng(5)
     cases = {str(case): (rng.normal(scale=0.04, size=(10, 20)) + math.log(1.025)).tolist() for case in range(24)}
-    verdicts = {verdict.name: verdict.verdict for verdict in decide(cases, Plan())}
-    assert verdicts["all cases"] == REGRESSED
+    verdicts = {verdict.name: verdict.verdict for verdict in decide(estimates(cases), Plan())}
+    assert verdicts[ALL_CASES] == REGRESSED
     assert sum(verdict == REGRESSED for verdict in verdicts.values()) < 5
 
 
@@ -120,7 +149,7 @@ def test_timings_without_any_noise_are_certain():
 
 
 def test_no_cases_no_verdicts():
-    assert decide({}, Plan()) == []
+    assert decide(estimates({}), Plan()) == []
 
 
 @pytest.mark.parametrize("launches", [[], [[0.1]], [[0.1], []]])

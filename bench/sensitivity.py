@@ -1,0 +1,203 @@
+"""`python -m bench sensitivity`: how small a slowdown does `compare` call, and how often does it cry wolf?
+
+Both sides of every launch are this checkout, so that what is measured is the machine's noise. In every second launch
+head's blocks run more calls than are recorded (103 as 100): a slowdown of known size, which must show. Once it is seen
+that it does, any launch can be judged as if a case were slower by any factor. Launches are kept in a file, and later
+runs add to it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from bench import environment
+from bench.launch import Launch, Revision, launch
+from bench.rules import Rule
+from bench.verdicts import ALL_CASES, REGRESSED, Estimate, Plan, decide, estimates, settled
+from claimlab.judge import clopper_pearson
+
+SLOWDOWNS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.10)
+RECORDING, TABLE, CURVE = "sensitivity.jsonl", "sensitivity.md", "sensitivity.svg"
+_SHUFFLED_RUNS = 1000
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """What one launch measured of one case, the injected slowdown taken out again.
+
+    `base` and `head`: seconds a call, `[2 Q]` for Q quads; `log_ratios`: head over base, `[Q]`; `injected`: the factor.
+    """
+
+    base: np.ndarray
+    head: np.ndarray
+    log_ratios: np.ndarray
+    injected: float
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A launch: its cases, how long it took, and whether the other core was kept busy."""
+
+    cases: Mapping[str, Blocks]
+    seconds: float
+    busy: bool
+
+
+@dataclass(frozen=True)
+class Rate:
+    """`called` of so many `trials` were called REGRESSED."""
+
+    called: int
+    trials: int
+
+    def __str__(self) -> str:
+        low, high = clopper_pearson(self.called, self.trials)
+        return f"{self.called}/{self.trials} ({100 * low:.1f} to {100 * high:.1f} %)"
+
+
+def record(
+    path: Path, here: Revision, names: Sequence[str], *, launches: int, seconds: float, busy: bool, say: Say
+) -> None:
+    """Add launches of `seconds` each to the file; with `busy` a program keeps the other core at work meanwhile."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    done = len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
+    with environment.neighbour(busy=busy):
+        for number in range(done + 1, done + launches + 1):
+            factors = {name: injected(number, place) for place, name in enumerate(names)}
+            found = launch(here, here, seed=number, seconds=seconds, factors=factors)
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(_line(found, factors, busy=busy)) + "\n")
+            say(f"launch {number - done} of {launches}, {found.seconds:.0f} s, load {found.load:.1f}")
+
+
+def injected(number: int, place: int) -> float:
+    """The factor of a case in a launch: 1 in odd launches; in even ones every slowdown has its turn."""
+    return 1.0 if number % 2 else 1 + SLOWDOWNS[(number // 2 + place) % len(SLOWDOWNS)]
+
+
+def _line(found: Launch, factors: Mapping[str, float], *, busy: bool) -> dict[str, object]:
+    blocks = {
+        name: [[float(f"{seconds:.5g}") for seconds in (*quad.base, *quad.head)] for quad in quads]
+        for name, quads in found.quads.items()
+    }
+    return {
+        "machine": environment.fingerprint(), "busy": busy, "seconds": round(found.seconds, 2), "load": found.load,
+        "stolen": round(found.stolen, 4), "factors": factors, "blocks": blocks,
+    }  # fmt: skip
+
+
+def read(path: Path) -> list[Recorded]:
+    """The recorded launches, in order."""
+    return [_recorded(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _recorded(line: dict[str, object]) -> Recorded:
+    factors, blocks = line["factors"], line["blocks"]
+    assert isinstance(factors, dict)
+    assert isinstance(blocks, dict)
+    cases = {}
+    for name, quads in blocks.items():
+        seconds, factor = np.array(quads), factors[name]
+        seconds[:, 2:] /= factor
+        logs = np.log(seconds)
+        ratios = logs[:, 2:].mean(axis=1) - logs[:, :2].mean(axis=1)
+        cases[name] = Blocks(seconds[:, :2].ravel(), seconds[:, 2:].ravel(), ratios, factor)
+    return Recorded(cases, float(str(line["seconds"])), bool(line["busy"]))
+
+
+def injections(launches: Sequence[Recorded]) -> dict[float, tuple[float, float, float]]:
+    """Each injected factor as it was measured: the mean over cases and launches, and its 95 % interval."""
+    found = {}
+    for factor in (1 + slowdown for slowdown in SLOWDOWNS):
+        medians = [
+            float(np.median(blocks.log_ratios)) + math.log(factor)
+            for launch in launches
+            for blocks in launch.cases.values()
+            if blocks.injected == factor
+        ]
+        if len(medians) > 1:
+            mean, error = float(np.mean(medians)), float(np.std(medians, ddof=1)) / math.sqrt(len(medians))
+            found[factor] = (math.exp(mean), math.exp(mean - 1.96 * error), math.exp(mean + 1.96 * error))
+    return found
+
+
+def runs(launches: Sequence[Recorded], length: int) -> list[Sequence[Recorded]]:
+    """Comparisons of so many launches one after the other, none of which share a launch."""
+    return [launches[first : first + length] for first in range(0, len(launches) - length + 1, length)]
+
+
+def shuffled_runs(launches: Sequence[Recorded], length: int, *, seed: int = 0) -> Iterator[Sequence[Recorded]]:
+    """Comparisons whose launches are drawn at random, none twice in one; they share launches with each other."""
+    draw = np.random.default_rng(seed)
+    for _ in range(_SHUFFLED_RUNS):
+        yield [launches[place] for place in draw.permutation(len(launches))[:length]]
+
+
+class Replay:
+    """A comparison of recorded launches, look by look, in which one case can be made slower."""
+
+    def __init__(self, run: Sequence[Recorded], plan: Plan) -> None:
+        self.plan, self.names = plan, list(run[0].cases)
+        self.looks = [
+            estimates({name: [launch.cases[name].log_ratios for launch in run[:look]] for name in self.names})
+            for look in plan.looks
+        ]
+
+    def called(self, case: str = "", slowdown: float = 0.0) -> tuple[set[str], int]:
+        """The cases called REGRESSED when `case` is slower by so much, and the number of launches it took."""
+        for look, found in zip(self.plan.looks, self.looks, strict=True):
+            verdicts = decide(self._slowed(found, case, slowdown) if case else found, self.plan)
+            if settled(verdicts) or look == self.plan.looks[-1]:
+                return {verdict.name for verdict in verdicts if verdict.verdict == REGRESSED}, look
+        raise AssertionError("a plan has a last look")
+
+    def _slowed(self, found: Mapping[str, Estimate], case: str, slowdown: float) -> dict[str, Estimate]:
+        moved = math.log1p(slowdown)
+        return {**found, case: found[case].moved(moved), ALL_CASES: found[ALL_CASES].moved(moved / len(self.names))}
+
+
+@dataclass(frozen=True)
+class Power:
+    """How often one slower case was called, at the first look and in the end; launches taken, in the mean."""
+
+    first_look: Rate
+    end: Rate
+    launches: float
+
+
+def power(launches: Sequence[Recorded], plan: Plan, slowdown: float) -> Power:
+    """Every case in turn slower, in every comparison that the recording has room for."""
+    first, end, taken = 0, 0, []
+    for run in runs(launches, plan.looks[-1]):
+        replay = Replay(run, plan)
+        for case in replay.names:
+            called, look = replay.called(case, slowdown)
+            first += case in called and look == plan.looks[0]
+            end += case in called
+            taken.append(look)
+    return Power(Rate(first, len(taken)), Rate(end, len(taken)), float(np.mean(taken)))
+
+
+def false_alarms(many: Iterator[Sequence[Recorded]] | Sequence[Sequence[Recorded]], plan: Plan) -> Rate:
+    """How many comparisons of a checkout with itself called anything REGRESSED."""
+    called = [bool(Replay(run, plan).called()[0]) for run in many]
+    return Rate(sum(called), len(called))
+
+
+def of_rule(rule: Rule, launches: Sequence[Recorded], slowdown: float) -> tuple[Rate, Rate]:
+    """Another rule's calls, of cases and of runs, as such tools are used: base in one launch, head in the next."""
+    cases, of_run = [], []
+    for before, after in pairwise(launches):
+        called = [rule(before.cases[name].base, (1 + slowdown) * after.cases[name].head) for name in before.cases]
+        cases += called
+        of_run.append(any(called))
+    return Rate(sum(cases), len(cases)), Rate(sum(of_run), len(of_run))
