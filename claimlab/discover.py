@@ -6,6 +6,7 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,11 +20,13 @@ def tests_of(module: ModuleType) -> dict[str, Callable[..., Any]]:
 
 
 def evidence_of(test: Callable[..., Any], claim: Claim) -> Evidence:
-    """The evidence a test gathers: the claim's own, or what a mark like `@pytest.mark.exact` says instead."""
+    """The evidence a test gathers: the claim's own, or what a mark like `@pytest.mark.property(examples=40)` says."""
     assert claim.evidence is not None, "a claim with tests declares its evidence"
     for mark in getattr(test, "pytestmark", ()):
-        if mark.name in KINDS and mark.name != claim.evidence.kind:
-            return KINDS[mark.name]()
+        if mark.name == claim.evidence.kind:
+            return replace(claim.evidence, **mark.kwargs)
+        if mark.name in KINDS:
+            return KINDS[mark.name](**mark.kwargs)
     return claim.evidence
 
 

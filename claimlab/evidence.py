@@ -56,11 +56,12 @@ def prove(check: Callable[..., Certificate], world: dict[str, Any]) -> Outcome:
 
 
 def explore(
-    check: Callable[..., Certificate], plan: Property, given: Any, world: dict[str, Any], *, key: str
+    check: Callable[..., Certificate], plan: Property, given: Any, world: dict[str, Any], *, key: str, shrink: bool
 ) -> Outcome:
-    """Property evidence: Hypothesis draws worlds from `given`; the first that fails is shrunk and refutes.
+    """Property evidence: Hypothesis draws worlds from `given`; the first that fails refutes.
 
-    `key` names the stream of worlds (claim and epoch), so that a run is repeatable and an epoch draws fresh ones.
+    With `shrink` it is made as small as can be, for those who will read it; that costs far more than finding it. `key`
+    names the stream of worlds (claim and epoch), so that a run is repeatable and an epoch draws fresh ones.
     """
     import hypothesis
     from hypothesis import HealthCheck, Phase
@@ -85,7 +86,8 @@ def explore(
     profile = hypothesis.settings(
         hypothesis.settings.get_profile("default"), max_examples=plan.examples, derandomize=True, database=None,
         deadline=None, print_blob=False, report_multiple_bugs=False, suppress_health_check=[HealthCheck.too_slow],
-        phases=[Phase.generate, Phase.shrink],  # explaining a counterexample costs ten times what finding it does
+        # Explaining a counterexample is never asked for: it costs ten times what finding it does.
+        phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
     )  # fmt: skip
     seed = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest())
     try:

@@ -49,6 +49,7 @@ class Judge:
         self.item, self.claim, self.run, self.device = item, claim, run, device
         self.plan: Evidence = discover.evidence_of(item.function, claim)
         self.outcome: evidence.Outcome | None = None
+        self.is_control = item.originalname.startswith("test_control")
         self.asks = ""
         self.message = ""
         self.record: str | None = None
@@ -87,7 +88,8 @@ class Judge:
                 if given is None:
                     raise evidence.BadCheckError("A property needs worlds: judge(check, given=a Hypothesis strategy).")
                 key = f"{self.claim.id} {self.claim.version} {self.run.epoch} {self.item.originalname}"
-                return evidence.explore(check, plan, given, world, key=key)
+                # A control is there to be refuted, and any world does that; elsewhere the smallest one is news.
+                return evidence.explore(check, plan, given, world, key=key, shrink=not self.is_control)
             case Statistical() as plan:
                 fixed, only = self.run.certify, self.run.claim_seed
                 return evidence.sample(check, plan, self._block, world, fixed=fixed, only=only)
@@ -114,7 +116,7 @@ class Judge:
         if self.asks:
             pytest.fail("A test asserts once; write a second test for a second verdict.", pytrace=False)
         self.asks = asks
-        if asks == "supports" and self.item.originalname.startswith("test_control"):
+        if asks == "supports" and self.is_control:
             pytest.fail("A control must be refuted: end it with .refutes().", pytrace=False)
         verdict = self.outcome.verdict
         if self.run.certify and isinstance(self.plan, Statistical):

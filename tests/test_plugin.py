@@ -157,7 +157,8 @@ def test_a_run_judges_writes_and_summarises(bench):
     assert (control.verdict, control.asks, control.passed, control.n) == ("REFUTED", "refutes", True, 7)
     assert by_test["sec/sum", "test_claim"].numbers == {"sum": 4}
     assert by_test["sec/small", "test_claim"].examples == 30
-    assert by_test["sec/small", "test_control_tight_bound"].counterexample == "700"
+    counterexample = by_test["sec/small", "test_control_tight_bound"].counterexample
+    assert int(counterexample) > 700  # the first that was drawn: a control's is not shrunk
     assert (bench.path / "reports/latest/index.html").exists()
 
 
@@ -297,6 +298,33 @@ def test_the_kinds_of_evidence_are_marks(bench, kind, tests):
     outcomes = bench.run("claims", "-m", kind).parseoutcomes()
     assert (outcomes["passed"], outcomes["failed"]) == (tests, 1)  # no kind selects a broken module away
     assert [record.kind for record in bench.records()] == [kind] * tests
+
+
+MARKS_THAT_SAY_MORE = """
+import pytest
+from hypothesis import strategies as st
+
+@pytest.mark.property(examples=7)
+def test_few_worlds(judge):
+    judge(lambda number: Certificate(True), given=st.integers()).supports()
+
+@pytest.mark.statistical(block=3)
+def test_small_blocks(judge):
+    judge(trial).supports()
+
+@pytest.mark.statistical
+def test_blocks_of_the_claim(judge):
+    judge(trial).supports()
+"""
+
+
+def test_a_mark_says_what_differs_from_the_default_and_from_the_claim(bench):
+    bench.write("drawn", TRIAL + MARKS_THAT_SAY_MORE, evidence="Statistical(block=8, max_seeds=64)")
+    bench.run("claims")
+    plans = {record.test: record.plan for record in bench.records()}
+    assert plans["test_few_worlds"] == {"examples": 7}
+    assert (plans["test_small_blocks"]["block"], plans["test_small_blocks"]["max_seeds"]) == (3, 64)
+    assert plans["test_blocks_of_the_claim"] == plans["test_claim"]
 
 
 def test_a_run_repeats_itself_and_an_epoch_draws_other_worlds(bench):
