@@ -62,10 +62,11 @@ def test_values_gradients_and_buffers_are_those_of_torch_member_by_member(net, m
     widths=st.lists(st.integers(1, 5), min_size=2, max_size=4),
     activation=st.sampled_from(["relu", "tanh", "sigmoid", "identity"]),
     bias=st.booleans(),
+    norm=st.sampled_from(["batch", "none"]),
 )
-def test_a_member_of_an_mlp_is_the_same_function(widths, activation, bias):
+def test_a_member_of_an_mlp_is_the_same_function(widths, activation, bias, norm):
     seeds = seeds_of(2)
-    net = MLP(tuple(widths), activation=activation, bias=bias)
+    net = MLP(tuple(widths), activation=activation, bias=bias, norm=norm)
     parameters = net.init(seeds, "torch")
     x = seeds.normal("x", 4, widths[0])
     for index in range(2):

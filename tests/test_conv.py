@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from claimlab.nets import Running, conv, conv_bn_relu, conv_relu, conv_weight, fold, mean_pool, pack, residual, unpack
 from claimlab.seeds import Seeds
 
-worlds = settings(max_examples=20, derandomize=True, database=None)
+worlds = settings(max_examples=30, derandomize=True, database=None)
 close = partial(torch.testing.assert_close, rtol=1e-11, atol=1e-11)
 
 
@@ -26,16 +26,18 @@ def cases(draw):
     signal = draw(st.booleans())
     groups = draw(st.integers(1, 2))
     kernel = (1 if signal else draw(st.integers(1, 3)), draw(st.integers(1, 3)))
+    padding = (0 if signal else draw(st.integers(0, 1)), draw(st.integers(0, 1)))
+    least = [max(1, size - 2 * pad) for size, pad in zip(kernel, padding, strict=True)]
     return {
         "seeds": draw(st.integers(1, 4)),
         "samples": draw(st.integers(2, 4)),
         "inputs": groups * draw(st.integers(1, 3)),
         "outputs": groups * draw(st.integers(1, 3)),
-        "pixels": (1 if signal else draw(st.integers(3, 6)), draw(st.integers(3, 6))),
+        "pixels": (1 if signal else draw(st.integers(least[0], 6)), draw(st.integers(least[1], 6))),
         "kernel": kernel,
         "geometry": {
             "stride": draw(st.integers(1, 2)),
-            "padding": (0 if signal else draw(st.integers(0, 1)), draw(st.integers(0, 1))),
+            "padding": padding,
             "groups": groups,
         },
     }
@@ -64,6 +66,22 @@ def twin_of(case: dict, parameters: list[Tensor], member: int) -> nn.Sequential:
 def gradient(tensor: Tensor) -> Tensor:
     assert tensor.grad is not None
     return tensor.grad
+
+
+@pytest.mark.parametrize("kernel", [(1, 1), (2, 3), (3, 3), (1, 5)])
+@pytest.mark.parametrize("pixels", [(1, 1), (1, 2), (2, 1), (2, 2), (1, 3)])
+@pytest.mark.parametrize("geometry", [{"padding": (1, 2)}, {"padding": 2, "stride": (2, 1)}])
+def test_an_image_that_the_kernel_spans_is_convolved_like_any_other(pixels, kernel, geometry):
+    seeds = seeds_of(3)
+    weight, bias = conv_weight(seeds, "w", 4, 2, *kernel), seeds.normal("b", 4)
+    x = pack(seeds.normal("x", 5, 2, *pixels)).requires_grad_()
+    weight.requires_grad_()
+    expected = nn.functional.conv2d(x, weight.flatten(0, 1), bias.flatten(), groups=3, **geometry)
+    found = conv(x, weight, bias, **geometry)
+    close(found, expected)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    for ours, theirs in zip(*(torch.autograd.grad(y.sin().sum(), (x, weight)) for y in (found, expected)), strict=True):
+        close(ours, theirs)
 
 
 @given(cases())

@@ -23,20 +23,29 @@ def twin(net: MLP, parameters: list[torch.Tensor], member: int) -> nn.Sequential
     """What everybody would write for one seed: `torch.nn.Sequential` with that member's parameters."""
     layers: list[nn.Module] = []
     rest = iter(parameters)
-    for fan_in, fan_out in pairwise(net.widths):
-        linear = nn.Linear(fan_in, fan_out, bias=net.bias, dtype=parameters[0].dtype)
+    for layer, (fan_in, fan_out) in enumerate(pairwise(net.widths), start=2):
+        normed = net.norm == "batch" and layer < len(net.widths)
+        linear = nn.Linear(fan_in, fan_out, bias=net.bias and not normed, dtype=parameters[0].dtype)
         linear.weight.data = next(rest)[member].T.clone()
-        if net.bias:
+        layers.append(linear)
+        if normed:
+            norm = nn.BatchNorm1d(fan_out, dtype=parameters[0].dtype)
+            norm.weight.data, norm.bias.data = next(rest)[member].clone(), next(rest)[member].clone()
+            layers.append(norm)
+        elif net.bias:
             linear.bias.data = next(rest)[member, 0].clone()
-        layers += [linear, MODULES[net.activation]()]
+        layers.append(MODULES[net.activation]())
     return nn.Sequential(*layers[:-1])
 
 
+@pytest.mark.parametrize("norm", ["batch", "none"])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("activation", MODULES)
-def test_values_and_gradients_are_those_of_a_sequential_twin(activation, bias):
-    net = MLP(WIDTHS, activation, bias=bias)
-    parameters = [parameter.requires_grad_() for parameter in net.init(SEEDS, "torch")]
+def test_values_and_gradients_are_those_of_a_sequential_twin(activation, bias, norm):
+    net = MLP(WIDTHS, activation, bias=bias, norm=norm)
+    start = net.init(SEEDS, "torch")
+    off = [parameter + 0.1 * SEEDS.normal(f"off.{i}", *parameter.shape[1:]) for i, parameter in enumerate(start)]
+    parameters = [parameter.requires_grad_() for parameter in off]
     x = SEEDS.normal("x", 11, 3)
     outputs = net(parameters, x)
     outputs.square().sum().backward()
@@ -45,23 +54,35 @@ def test_values_and_gradients_are_those_of_a_sequential_twin(activation, bias):
         alone = module(x[member])
         alone.square().sum().backward()
         torch.testing.assert_close(outputs[member], alone, rtol=1e-12, atol=1e-12)
-        per_layer = 2 if bias else 1
-        for place, own in enumerate(module.parameters()):
-            batched = parameters[place].grad
-            assert batched is not None
-            expected = batched[member, 0] if place % per_layer else batched[member].T
-            torch.testing.assert_close(expected, own.grad, rtol=1e-11, atol=1e-12)
+        for parameter, own in zip(parameters, module.parameters(), strict=True):
+            assert parameter.grad is not None
+            batched = parameter.grad[member].T if own.ndim == 2 else parameter.grad[member].reshape(own.shape)
+            torch.testing.assert_close(batched, own.grad, rtol=1e-11, atol=1e-12)
 
 
-def test_hidden_activations_are_those_of_the_twin():
-    net = MLP(WIDTHS)
+@pytest.mark.parametrize(("norm", "each"), [("batch", 3), ("none", 2)])
+def test_pre_activations_are_those_of_the_twin(norm, each):
+    net = MLP(WIDTHS, norm=norm)
     parameters, x = net.init(SEEDS, "torch"), SEEDS.normal("x", 11, 3)
-    hidden = net.hidden(parameters, x)
-    assert [tuple(layer.shape) for layer in hidden] == [(5, 11, 7), (5, 11, 4), (5, 11, 2)]
+    inputs = net.pre_activations(parameters, x)
+    assert [tuple(layer.shape) for layer in inputs] == [(5, 11, 7), (5, 11, 4), (5, 11, 2)]
     module = twin(net, parameters, 2)
-    torch.testing.assert_close(hidden[0][2], module[:2](x[2]))
-    torch.testing.assert_close(hidden[1][2], module[:4](x[2]))
-    assert torch.equal(hidden[-1], net(parameters, x))
+    torch.testing.assert_close(inputs[0][2], module[: each - 1](x[2]))
+    torch.testing.assert_close(inputs[1][2], module[: 2 * each - 1](x[2]))
+    assert torch.equal(inputs[-1], net(parameters, x))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_batch_norm_takes_the_place_of_hidden_biases_and_leaves_the_weights(bias):
+    plain, normed = (MLP(WIDTHS, bias=bias, norm=norm) for norm in ("none", "batch"))
+    layers = normed.layers(normed.init(SEEDS, "torch"))
+    for ours, theirs in zip(layers, plain.layers(plain.init(SEEDS, "torch")), strict=True):
+        assert torch.equal(ours[0], theirs[0])
+    for (_, gain, shift), width in zip(layers[:-1], WIDTHS[1:-1], strict=True):
+        assert gain.eq(1).all()
+        assert shift.eq(0).all()
+        assert gain.shape == shift.shape == (5, width)
+    assert len(layers[-1]) == 1 + bias
 
 
 @pytest.mark.parametrize("bias", [True, False])

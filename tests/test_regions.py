@@ -15,12 +15,12 @@ from claimlab.measure.regions import (
     affine_functions,
     along_segment,
     count_on_segments,
-    folding_net,
     montufar_lower_bound,
     most_regions_of_one_layer,
     regions_on_polygon,
     serra_lower_bound,
     serra_upper_bound,
+    square_folding_net,
 )
 from claimlab.nets import MLP
 from claimlab.seeds import Seeds
@@ -119,7 +119,7 @@ def test_along_a_segment_is_the_net_on_it(layers, start, end):
 
 
 @pytest.mark.parametrize("widths", [(2, 12, 1), (3, 8, 8, 1), (1, 6, 6, 6, 1)])
-def test_walking_a_segment_finds_the_switches_that_exact_arithmetic_finds(widths):
+def test_counting_on_a_segment_finds_the_switches_that_exact_arithmetic_finds(widths):
     """Pieces of the exact net that reads every unit of its last layer, plus switches that leave this layer alone."""
     seeds = Seeds("tests/regions", 1, "tests", tuple(range(8)), dtype=torch.float64)
     net = MLP(widths)
@@ -154,7 +154,7 @@ def switches(layers, start, end):
     return places
 
 
-def test_a_walk_ends_at_the_most_regions_asked_for():
+def test_a_count_ends_at_the_most_regions_asked_for():
     seeds = Seeds("tests/regions", 1, "tests", (0,), dtype=torch.float64)
     net = MLP((1, 40, 1))
     end = torch.full((1, 1), 9.0, dtype=torch.float64)
@@ -163,9 +163,17 @@ def test_a_walk_ends_at_the_most_regions_asked_for():
     assert count_on_segments(parameters, -end, end).item() > 3
 
 
+def test_units_that_switch_at_one_place_are_one_switch():
+    """Two equal units, and in the next layer one that switches with them, being 0 where they are off, and one later."""
+    first = torch.tensor([[[4.0, 4.0]]]), torch.tensor([[[-1.0, -1.0]]])
+    second = torch.tensor([[[1.0, 1.0], [1.0, 1.0]]]), torch.tensor([[[0.0, -2.0]]])
+    last = torch.tensor([[[1.0], [1.0]]]), torch.tensor([[[0.0]]])
+    assert count_on_segments([*first, *second, *last], torch.tensor([[0.0]]), torch.tensor([[1.0]])).tolist() == [3]
+
+
 @pytest.mark.parametrize("widths", [(6,), (6, 6), (7, 8), (10, 10)])
-def test_a_folding_net_has_the_regions_that_the_theorem_promises(widths):
-    net = folding_net(widths)
+def test_a_square_folding_net_has_the_regions_that_the_theorem_promises(widths):
+    net = square_folding_net(widths)
     regions = regions_on_polygon(net, UNIT_SQUARE)
     assert [len(biases) for _, biases in net] == [*widths, 1]
     assert len(regions) == affine_functions(regions) == serra_lower_bound(widths, 2)
@@ -180,7 +188,7 @@ def test_known_values():
     assert serra_upper_bound((10, 10), 2) == 3136
     assert serra_upper_bound((20,), 2) == 211  # tight for one layer
     assert serra_upper_bound((4, 5, 3), 1) == 5 * 6 * 4  # in one dimension the product of n_l + 1
-    assert parameters(folding_net((10, 10))) == 151
+    assert parameters(square_folding_net((10, 10))) == 151
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=3).map(tuple), st.integers(1, 3))

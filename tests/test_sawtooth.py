@@ -1,4 +1,4 @@
-"""Folding nets against sawtooths drawn by hand, and best fits against all fits."""
+"""Sawtooth nets against sawtooths drawn by hand, and best fits against all fits."""
 
 from fractions import Fraction
 from itertools import combinations, product
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claimlab.measure.piecewise import function_of, l1_distance, pieces, sup_distance, through
-from claimlab.measure.sawtooth import TENT, best_fits, folding_net, sawtooth
+from claimlab.measure.sawtooth import TENT, best_fits, sawtooth, sawtooth_net
 
 exact = settings(database=None, derandomize=True, max_examples=20)
 
@@ -26,8 +26,8 @@ def test_composed_sawtooths_multiply_their_laps():
 
 @exact
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=3))
-def test_a_folding_net_multiplies_its_folds(folds):
-    layers = folding_net(folds)
+def test_a_sawtooth_net_multiplies_its_folds(folds):
+    layers = sawtooth_net(folds)
     laps = 1
     for fold in folds:
         laps *= fold

@@ -96,20 +96,21 @@ class PiecewiseLinear:
         return self * -1
 
     def __sub__(self, other: "PiecewiseLinear | Rational") -> "PiecewiseLinear":
+        if isinstance(other, PiecewiseLinear):
+            return weighted_sum((1, -1), (self, other))
         return self + -other
 
     def __rsub__(self, other: Rational) -> "PiecewiseLinear":
         return -self + other
 
     def __abs__(self) -> "PiecewiseLinear":
-        return relu(self) + relu(-self)
+        return weighted_sum((2, -1), (relu(self), self))
 
     __radd__ = __add__
     __rmul__ = __mul__
 
 
 Activation = Callable[[PiecewiseLinear], PiecewiseLinear]
-RELU = PiecewiseLinear(Fraction(0), Fraction(0), ((Fraction(0), Fraction(1)),))
 
 
 # -- making functions ---------------------------------------------------------------------------------------------
@@ -156,7 +157,7 @@ def relu(x: Rational) -> Rational: ...
 def relu(x: PiecewiseLinear) -> PiecewiseLinear: ...
 def relu(x: Rational | PiecewiseLinear) -> Rational | PiecewiseLinear:
     """max(x, 0), of a number or of a function."""
-    return _compose(RELU, x) if isinstance(x, PiecewiseLinear) else max(x, 0)
+    return _above_zero(x) if isinstance(x, PiecewiseLinear) else max(x, 0)
 
 
 def hidden_units(layers: Iterable[Layer], *, activation: Activation = relu) -> Iterator[list[PiecewiseLinear]]:
@@ -225,8 +226,7 @@ def crossings(f: PiecewiseLinear, level: Rational) -> list[Fraction]:
 
 def sup_distance(f: PiecewiseLinear, g: PiecewiseLinear, low: Rational, high: Rational) -> Fraction:
     """The largest |f(x) - g(x)| for x in [low, high]: it is taken at an end or a breakpoint."""
-    difference = f - g
-    return max(abs(difference(x)) for x in _nodes(difference, low, high))
+    return max(abs(apart) for _, apart in _nodes(f - g, low, high))
 
 
 def l1_distance(f: PiecewiseLinear, g: PiecewiseLinear, low: Rational, high: Rational) -> Fraction:
@@ -236,7 +236,7 @@ def l1_distance(f: PiecewiseLinear, g: PiecewiseLinear, low: Rational, high: Rat
 
 def integral(f: PiecewiseLinear, low: Rational, high: Rational) -> Fraction:
     """The integral of f over [low, high]: the trapezoid rule on its pieces is exact."""
-    return sum(((t - s) * (f(s) + f(t)) / 2 for s, t in pairwise(_nodes(f, low, high))), Fraction(0))
+    return sum(((t - s) * (u + v) for (s, u), (t, v) in pairwise(_nodes(f, low, high))), Fraction(0)) / 2
 
 
 # -- inside -------------------------------------------------------------------------------------------------------
@@ -254,12 +254,15 @@ def _exact(number: Rational) -> Fraction:
 
 
 def _sign(number: Fraction | float) -> int:
-    return (number > 0) - (number < 0)
+    top = number.numerator if isinstance(number, Fraction) else number  # integers compare ten times as fast
+    return (top > 0) - (top < 0)
 
 
-def _nodes(f: PiecewiseLinear, low: Rational, high: Rational) -> list[Fraction]:
-    inside = f.breakpoints[bisect_right(f.breakpoints, low) : bisect_left(f.breakpoints, high)]
-    return [_exact(low), *inside, _exact(high)]
+def _nodes(f: PiecewiseLinear, low: Rational, high: Rational) -> list[tuple[Fraction, Fraction]]:
+    """The points (x, f(x)) between which f is straight on [low, high]."""
+    inside = slice(bisect_right(f.breakpoints, low), bisect_left(f.breakpoints, high))
+    corners = zip(f.breakpoints[inside], f.values[inside], strict=True)
+    return [(_exact(low), f(low)), *corners, (_exact(high), f(high))]
 
 
 def _joined(
@@ -269,6 +272,23 @@ def _joined(
     x, y = point
     bends = ((t, after - before) for t, (before, after) in zip(joints, pairwise(slopes), strict=True))
     return PiecewiseLinear(y - slopes[0] * x, slopes[0], tuple((t, bend) for t, bend in bends if bend))
+
+
+def _above_zero(f: PiecewiseLinear) -> PiecewiseLinear:
+    """x -> max(f(x), 0): it bends with f where f is positive, and by the slope of f where f passes through 0."""
+    signs = [_sign(height) for height in f.heights]
+    kinks: list[tuple[Fraction, Fraction]] = []
+    for number, ((slope, intercept), (begin, end)) in enumerate(zip(f.lines, pairwise(signs), strict=True)):
+        if number and begin >= 0:
+            t, bend = f.kinks[number - 1]
+            if begin == 0:
+                bend = max(slope, Fraction(0)) - min(f.lines[number - 1][0], Fraction(0))
+            if bend:
+                kinks.append((t, bend))
+        if begin * end < 0:
+            kinks.append((-intercept / slope, abs(slope)))
+    slope, intercept = f.lines[0] if signs[0] > 0 else (Fraction(0), Fraction(0))
+    return PiecewiseLinear(intercept, slope, tuple(kinks))
 
 
 def _compose(f: PiecewiseLinear, g: PiecewiseLinear) -> PiecewiseLinear:

@@ -74,7 +74,7 @@ def serra_upper_bound(widths: Sequence[int], inputs: int) -> int:
     return sum(regions.values())
 
 
-def folding_net(widths: Sequence[int]) -> list[Layer]:
+def square_folding_net(widths: Sequence[int]) -> list[Layer]:
     """A net of two inputs, one output and these hidden widths that has `serra_lower_bound` regions on the unit square.
 
     Each layer but the last folds the unit square onto itself as one folds a map: with p = n_l // 2 units for each axis
@@ -260,41 +260,28 @@ def along_segment(layers: Sequence[Layer], start: Sequence[Rational], end: Seque
 def count_on_segments(parameters: "list[Tensor]", start: "Tensor", end: "Tensor", *, most: int = 10_000) -> "Tensor":
     """The number of activation regions that S nets meet on a segment each, int64 `[S]`.
 
-    `parameters` are those of a `claimlab.nets.MLP` with bias, `start` and `end` are `[S, inputs]`. All S nets walk
-    their segments at once, from one switch of a unit to the next: given the active units, what every unit sees is
-    affine in t, and the nearest zero ahead is where the next unit switches. In float64 this can only err where switches
-    are so close that rounding confuses their order; the tests compare it with `along_segment`, which is exact.
-    A walk ends at `most` regions: there are at least as many.
+    `parameters` are those of a `claimlab.nets.MLP` with bias, `start` and `end` are `[S, inputs]`. It is counted layer
+    by layer: between two neighbouring switches of the layers below, what a unit sees is straight, so that its values at
+    the two tell whether it switches in between, and where. In float64 this can only err where switches are so close
+    that rounding confuses their order; the tests compare it with `along_segment`, which is exact. Counting ends when
+    all have `most` regions: there are at least as many.
     """
     import torch
 
-    weights = [weight.double() for weight in parameters[:-2:2]]
-    biases = [bias.double() for bias in parameters[1:-2:2]]
-    segment = torch.stack([start, end - start], dim=1).double()  # [S, 2, inputs]: at t = 0, and the slope in t
-    widths = [weight.shape[2] for weight in weights]
-
-    def sees(active: "Tensor | None") -> "tuple[Tensor, Tensor]":
-        """What all units see before their activation, `[S, 2, units]`, and which are active (known, or those at 0)."""
-        known = active.split(widths, dim=1) if active is not None else None
-        line, seen, masks = segment, [], []
-        for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-            line = line @ weight
-            line[:, :1] += bias
-            at_zero, slope = line.unbind(dim=1)
-            on = known[layer] if known else (at_zero > 0) | ((at_zero == 0) & (slope > 0))
-            seen.append(line)
-            masks.append(on)
-            line = line * on[:, None]
-        return torch.cat(seen, dim=2), torch.cat(masks, dim=1)
-
-    _, active = sees(None)
-    counts = torch.ones(len(segment), dtype=torch.int64, device=segment.device)
-    while True:
-        at_zero, slope = sees(active)[0].unbind(dim=1)
-        ahead = torch.where(active, slope < 0, slope > 0)  # a unit that has just switched moves away from its zero
-        nearest, unit = torch.where(ahead, -at_zero / slope, torch.inf).min(dim=1, keepdim=True)
-        inside = (nearest < 1) & (counts[:, None] < most)
-        if not inside.any():
-            return counts
-        active ^= torch.zeros_like(active).scatter(1, unit, inside)
-        counts += inside[:, 0]
+    hidden = [(w.double(), b.double()) for w, b in zip(parameters[:-2:2], parameters[1:-2:2], strict=True)]
+    start, end = start[:, None].double(), end[:, None].double()
+    switches = start.new_tensor([[0.0, 1.0]]).expand(len(start), 2)  # the two ends of the segment among them
+    counts = torch.ones(len(start), dtype=torch.int64, device=start.device)
+    for depth in range(len(hidden)):
+        seen = start + switches[..., None] * (end - start)
+        for layer, (weight, bias) in enumerate(hidden[: depth + 1]):
+            seen = torch.baddbmm(bias, seen.relu() if layer else seen, weight)
+        here, there = seen[:, :-1], seen[:, 1:]
+        zero = switches[:, :-1, None] + switches.diff(dim=1)[..., None] * here / (here - there)
+        found = torch.where(here * there < 0, zero, 1)
+        switches = torch.cat([switches, found.flatten(1)], dim=1).sort(dim=1).values
+        counts = (switches.diff(dim=1) > 0).sum(dim=1)
+        if (counts >= most).all():
+            break
+        switches = switches[:, : (switches < 1).sum(dim=1).max() + 1]  # the rest is 1, again and again
+    return counts.clamp(max=most)

@@ -49,9 +49,14 @@ def risk(f: Predictor, world: Distribution, *, loss: Loss) -> Fraction:
     return sum((chance * loss(f[x], y) for (x, y), chance in world.items()), Fraction(0))
 
 
+def total_loss(f: Predictor, sample: Sample, *, loss: Loss) -> Rational:
+    """n E_n(f): the loss on the sample, added up."""
+    return sum(loss(f[x], y) for x, y in sample)
+
+
 def empirical_risk(f: Predictor, sample: Sample, *, loss: Loss) -> Fraction:
     """E_n(f): the mean loss on the sample."""
-    return Fraction(sum(loss(f[x], y) for x, y in sample)) / len(sample)
+    return Fraction(total_loss(f, sample, loss=loss), len(sample))
 
 
 def best(predictors: Sequence[Predictor], world: Distribution, *, loss: Loss) -> Predictor:
@@ -61,7 +66,7 @@ def best(predictors: Sequence[Predictor], world: Distribution, *, loss: Loss) ->
 
 def erm(predictors: Sequence[Predictor], sample: Sample, *, loss: Loss) -> Predictor:
     """f_n: the predictor of the class with the least empirical risk, the first of them where several have it."""
-    return min(predictors, key=lambda f: empirical_risk(f, sample, loss=loss))
+    return min(predictors, key=lambda f: total_loss(f, sample, loss=loss))
 
 
 def samples(world: Distribution, n: int) -> Iterator[tuple[tuple[Example, ...], Fraction]]:

@@ -20,7 +20,7 @@ def sawtooth(laps: int) -> PiecewiseLinear:
     return through((Fraction(i, laps), i % 2) for i in range(laps + 1))
 
 
-def folding_net(folds: Sequence[int]) -> list[Layer]:
+def sawtooth_net(folds: Sequence[int]) -> list[Layer]:
     """The net whose i-th hidden layer, of folds[i] units, makes folds[i] laps of every lap before it.
 
     On [0, 1] a sawtooth of m laps is relu(m x) - relu(2 m x - 2) + relu(2 m x - 4) - ..., of m terms: units whose sum
@@ -68,12 +68,12 @@ def _costs(f: np.ndarray, heights: np.ndarray) -> np.ndarray:
     """
     cells = len(f) - 1
     cost = np.full((cells + 1, cells + 1, len(heights), len(heights)), np.inf)
-    for i in range(cells):
-        for j in range(i + 1, cells + 1):
-            share = np.linspace(0, 1, j - i + 1)
-            gap = heights[:, None, None] * (1 - share) + heights[:, None] * share - f[i : j + 1]
-            u, v = np.abs(gap[..., :-1]), np.abs(gap[..., 1:])
-            crossing = gap[..., :-1] * gap[..., 1:] < 0  # two triangles instead of a trapezoid
-            area = np.where(crossing, u * u + v * v, (u + v) ** 2) / np.maximum(2 * (u + v), np.finfo(float).tiny)
-            cost[i, j] = area.sum(axis=-1) / cells
+    for width in range(1, cells + 1):
+        share, start = np.linspace(0, 1, width + 1), np.arange(cells + 1 - width)
+        lines = heights[:, None, None] * (1 - share) + heights[:, None] * share
+        gap = lines - np.lib.stride_tricks.sliding_window_view(f, width + 1)[:, None, None]
+        u, v = np.abs(gap[..., :-1]), np.abs(gap[..., 1:])
+        crossing = gap[..., :-1] * gap[..., 1:] < 0  # two triangles instead of a trapezoid
+        area = np.where(crossing, u * u + v * v, (u + v) ** 2) / np.maximum(2 * (u + v), np.finfo(float).tiny)
+        cost[start, start + width] = area.sum(axis=-1) / cells
     return cost

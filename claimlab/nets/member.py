@@ -14,7 +14,7 @@ def member(net: MLP | CNN, parameters: list[Tensor], index: int, running: list[R
     """The `index`-th net of the block: the same function, on inputs without the seed dimension, with own parameters.
 
     An MLP takes `[N, d]`, a CNN images `[N, C, H, W]` (signals with a height of 1). `running` is copied into the batch
-    norms of a CNN; without it they start anew.
+    norms of a CNN; without it they start anew, as those of an MLP do.
     """
     own = iter([parameter.detach()[index].clone() for parameter in parameters])
     module = nn.Sequential(*(_dense(net, own) if isinstance(net, MLP) else _convolutional(net, own)))
@@ -26,11 +26,15 @@ def member(net: MLP | CNN, parameters: list[Tensor], index: int, running: list[R
 
 def _dense(net: MLP, own) -> list[nn.Module]:
     layers: list[nn.Module] = []
-    for _ in net.widths[1:]:
-        layers.append(_linear(next(own), next(own) if net.bias else None))
+    for width in net.widths[1:-1]:
+        if net.norm == "batch":
+            layers.append(_linear(next(own), None))
+            layers.append(_norm(nn.BatchNorm1d(width), next(own), next(own)))
+        else:
+            layers.append(_linear(next(own), next(own) if net.bias else None))
         if net.activation != "identity":
             layers.append(_ACTIVATIONS[net.activation]())
-    return layers if net.activation == "identity" else layers[:-1]
+    return [*layers, _linear(next(own), next(own) if net.bias else None)]
 
 
 def _convolutional(net: CNN, own) -> list[nn.Module]:
@@ -48,10 +52,14 @@ def _convolutional(net: CNN, own) -> list[nn.Module]:
             convolution.bias = nn.Parameter(next(own))
         else:
             norm = nn.BatchNorm2d(outputs) if net.norm == "batch" else nn.GroupNorm(net.groups, outputs)
-            norm.weight, norm.bias = nn.Parameter(next(own)), nn.Parameter(next(own))
-            layers.append(norm.to(weight))
+            layers.append(_norm(norm, next(own), next(own)))
         layers.append(nn.ReLU())
     return [*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), _linear(next(own), next(own))]
+
+
+def _norm(norm: nn.Module, gain: Tensor, shift: Tensor) -> nn.Module:
+    norm.weight, norm.bias = nn.Parameter(gain), nn.Parameter(shift)
+    return norm.to(gain)
 
 
 def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:

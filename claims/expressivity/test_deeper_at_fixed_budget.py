@@ -23,10 +23,10 @@ from claimlab.measure.count import mlp_parameters
 from claimlab.measure.piecewise import Layer, parameters
 from claimlab.measure.regions import (
     affine_functions,
-    folding_net,
     regions_on_polygon,
     serra_lower_bound,
     serra_upper_bound,
+    square_folding_net,
 )
 
 if TYPE_CHECKING:
@@ -87,12 +87,17 @@ def at_most(widths: Widths) -> int:
 
 
 def within(budget: int, depth: int, begun: Widths = ()) -> Iterator[Widths]:
-    """All nets of so many hidden layers that the budget pays for; `begun` are the first layers, those to come >= 1."""
-    if len(begun) == depth:
-        yield begun
+    """The nets of so many hidden layers, `begun` the first, whose last layer is as wide as the budget pays for.
+
+    Those with a narrower last layer are left out: neither bound is larger for them.
+    """
+    to_come = depth - len(begun) - 1
+    if not to_come:
+        each = size((*begun, 1)) - size((*begun, 0))
+        yield (*begun, (budget - size((*begun, 0))) // each)
         return
     width = 1
-    while size((*begun, width, *[1] * (depth - len(begun) - 1))) <= budget:
+    while size((*begun, width, *[1] * to_come)) <= budget:
         yield from within(budget, depth, (*begun, width))
         width += 1
 
@@ -122,12 +127,14 @@ def deeper_has_more(budgets: dict[int, list[Widths]], regions: Callable[[Widths]
 
 
 def unfolded_net(widths: Widths) -> list[Layer]:
-    """The folding net with the signs taken off the weights that read its zigzags: what folded now only bends."""
-    first, (rows, biases), *rest = folding_net(widths)
+    """The square-folding net with the signs taken off the weights that read its zigzags: what folded now only bends."""
+    first, (rows, biases), *rest = square_folding_net(widths)
     return [first, ([[abs(weight) for weight in row] for row in rows], biases), *rest]
 
 
-def built_net_has_more(budgets: dict[int, Widths], build: Callable[[Widths], list[Layer]] = folding_net) -> Certificate:
+def built_net_has_more(
+    budgets: dict[int, Widths], build: Callable[[Widths], list[Layer]] = square_folding_net
+) -> Certificate:
     """Whether nets that are built beat every net with one hidden layer within the budget, by an exact count.
 
     The count is of activation regions on the unit square; as many different affine functions there are, so that each is

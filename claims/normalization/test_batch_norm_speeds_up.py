@@ -14,7 +14,7 @@ back, in a net with one hidden layer or in eight layers of tanh with Glorot's in
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -25,8 +25,7 @@ from torch import Tensor
 from claimlab import Claim, Rows, Statistical
 from claimlab.data.digits import digits
 from claimlab.measure.fit import cross_entropy
-from claimlab.nets import MLP, batch_norm
-from claimlab.nets.mlp import ACTIVATIONS
+from claimlab.nets import MLP
 from claimlab.seeds import Seeds
 from claimlab.train import SGD, train
 
@@ -71,30 +70,13 @@ CLAIM = Claim(
     evidence=Statistical(block=11),
 )
 
-Net = Callable[[list[Tensor], Tensor], Tensor]
 
-
-def batch_norm_net(activation: str, parameters: list[Tensor], x: Tensor) -> Tensor:
-    """Logits `[S, N, 10]`, of weight, gain and shift of each hidden layer, then weight and bias of the readout."""
-    *hidden, readout, bias = parameters
-    for weight, gain, shift in zip(hidden[::3], hidden[1::3], hidden[2::3], strict=True):
-        x = ACTIVATIONS[activation](batch_norm(torch.bmm(x, weight), gain, shift, None, training=True))
-    return torch.baddbmm(bias, x, readout)
-
-
-def with_batch_norm(parameters: list[Tensor]) -> list[Tensor]:
-    """The same weights with gain 1 and shift 0 in the place of each hidden bias."""
-    *hidden, readout, bias = parameters
-    affine = [(torch.ones_like(b[:, 0]), torch.zeros_like(b[:, 0])) for b in hidden[1::2]]
-    layers = [[weight, *pair] for weight, pair in zip(hidden[::2], affine, strict=True)]
-    return [*(parameter for layer in layers for parameter in layer), readout, bias]
-
-
-def steps_to_target(seeds: Seeds, net: Net, parameters: list[Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def steps_to_target(seeds: Seeds, net: MLP, scheme: str, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """The fewest steps to the target over all learning rates, int64 `[S]`, and whether any arrived, bool `[S]`.
 
     A learning rate need not be tried for longer than the slowest seed took with the rates before it.
     """
+    parameters = net.init(seeds, scheme)
     fewest = torch.full((len(seeds),), MOST, device=seeds.device)
     arrived = torch.zeros_like(fewest, dtype=torch.bool)
     for rate in RATES:
@@ -115,10 +97,8 @@ def trial(seeds: Seeds, *, hidden: int = 4, activation: str = "relu", scheme: st
     """
     data = digits(seeds, n=64, n_test=1)
     plain = MLP((64, *[32] * hidden, 10), activation)
-    parameters = plain.init(seeds, scheme)
-    normed = partial(batch_norm_net, activation)
-    with_norm, arrived = steps_to_target(seeds, normed, with_batch_norm(parameters), data.x, data.y)
-    without, _ = steps_to_target(seeds, plain, parameters, data.x, data.y)
+    with_norm, arrived = steps_to_target(seeds, replace(plain, norm="batch"), scheme, data.x, data.y)
+    without, _ = steps_to_target(seeds, plain, scheme, data.x, data.y)
     return Rows(win=arrived & (2 * with_norm <= without), steps=torch.stack([with_norm, without], dim=1))
 
 

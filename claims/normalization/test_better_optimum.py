@@ -3,19 +3,19 @@
 Slide: Reparametrizations and Normalizations. Two statements, and a rate between them: batch norm stands larger learning
 rates, and Bjorck et al. hold that those, and not the norm, are what generalises. So the arms are compared twice.
 
-In a deep net each arm has the learning rate that served it best on other seeds. With batch norm the net is ahead early,
-and after the same number of passes it is ahead on the test images. That is what the deck sees; but the other net has
-not fitted its training set by then, so nothing is said of optima yet.
+In a deep net each arm has the learning rate that served it best on other seeds, which turned out to be the same one.
+With batch norm the net is ahead early, and after the same number of passes it is ahead on the test images. That is what
+the deck sees; but the other net has not fitted its training set by then, so nothing is said of optima yet.
 
-In a shallow net both arms have one learning rate, which both stand, and both fit the training set. There the test
-errors are equivalent. The margin is three standard errors of the difference between two nets that err independently on
-5 % of 1024 images, sqrt(2 0.05 0.95 / 1024) = 0.0096 each: 0.03 to the nearest point.
+In a shallow net both arms train well at one learning rate, and both fit the training set. There the test errors are
+equivalent. The margin is three standard errors of the difference between two nets that err independently on 5 % of 1024
+images, sqrt(2 0.05 0.95 / 1024) = 0.0096 each: 0.03 to the nearest point.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
 
@@ -34,30 +34,24 @@ if TYPE_CHECKING:
 
     from claimlab.report.figures import Measured
 
-Stages = tuple[tuple[float, int], ...]
-
 
 @dataclass(frozen=True)
 class World:
     """How many convolutions and training images, and the training.
 
-    A stage is a factor on the learning rate and a number of passes over the data.
+    A stage is a learning rate and a number of passes over the data.
     """
 
     layers: int
     samples: int
     batch: int
-    stages: Stages
+    stages: tuple[tuple[float, int], ...]
 
 
-DEEP = World(layers=8, samples=256, batch=16, stages=((1, 4), (0.2, 2)))
-CUT_SHORT = World(layers=8, samples=256, batch=16, stages=((1, 2),))
-SHALLOW = World(layers=2, samples=768, batch=32, stages=((1, 6), (0.2, 2)))
-
-# The rates with the lowest test error in DEEP on seeds of other epochs, out of 0.01, 0.05 and 0.1 with batch norm and
-# of 0.015, 0.03 and 0.05 without. SHALLOW has one rate for both, which both stand.
-OWN_RATE = {"batch": 0.05, "none": 0.03}
-COMMON_RATE = 0.1
+# In the deep net 0.05 has the lowest test error on seeds of another epoch, out of 0.02, 0.05 and 0.1 in either arm.
+DEEP = World(layers=9, samples=256, batch=16, stages=((0.05, 3), (0.01, 1)))
+CUT_SHORT = World(layers=9, samples=256, batch=16, stages=((0.05, 1),))
+SHALLOW = World(layers=2, samples=768, batch=32, stages=((0.1, 6), (0.02, 2)))
 
 TEST_SAMPLES = 1024
 MARGIN = 0.03
@@ -68,16 +62,16 @@ CLAIM = Claim(
     id="normalization/batch-norm-finds-a-better-optimum",
     covers=("F17",),
     slide="Reparametrizations and Normalizations",
-    version=1,
+    version=2,
     finding="contested",
     says="In convolutional nets, batch norm makes training converge faster, and to an optimum that generalises better.",
     statement=(
         "Nets of 3 x 3 convolutions with 16 channels (strides 2, 2, then 1; He init; biases only without batch norm) "
-        "are trained on digits by SGD with momentum 0.9. Eight layers, 256 images, batches of 16, learning rate 0.05 "
-        "with batch norm and 0.03 without: after 4 passes batch norm has the lower training error, and after 6, the "
-        "last 2 at a fifth of the rate, the lower test error. Two layers, 768 images, batches of 32, learning rate "
-        "0.1 for both: after 8 passes both have fitted all but 1 % of the training set, and their test errors differ "
-        "by less than 3 points."
+        "are trained on digits by SGD with momentum 0.9, the last passes at a fifth of the learning rate. Nine layers, "
+        "256 images, batches of 16, learning rate 0.05, the best of three for either net: after 3 passes batch norm "
+        "has the lower training error, and after 4 the lower test error. Two layers, 768 images, batches of 32, "
+        "learning rate 0.1: after 8 passes both have fitted all but 1 % of the training set, and their test errors "
+        "differ by less than 3 points."
     ),
     reason=(
         "Faster, yes, and better after the same passes where depth makes training hard. But the better optimum goes "
@@ -102,7 +96,8 @@ class Trained:
     test_error: Tensor
 
 
-def trained(seeds: Seeds, world: World, norm: Literal["batch", "none"], rate: float) -> Trained:
+@cache
+def trained(seeds: Seeds, world: World, norm: Literal["batch", "none"]) -> Trained:
     """A seed draws the images, the weights and the order of the batches, which all arms share."""
     data = digits(seeds, n=world.samples, n_test=TEST_SAMPLES)
     x, x_test = (images.unflatten(2, (1, 8, 8)) for images in (data.x, data.x_test))
@@ -110,10 +105,10 @@ def trained(seeds: Seeds, world: World, norm: Literal["batch", "none"], rate: fl
     parameters = net.init(seeds)
     running = net.start(parameters)
     train_error = []
-    for factor, passes in world.stages:
+    for rate, passes in world.stages:
         parameters = train(
             seeds, lambda weights, inputs: net(weights, inputs, running), parameters, x, data.y, loss=cross_entropy,
-            optimizer=partial(SGD, lr=factor * rate, momentum=0.9), epochs=passes, batch=world.batch,
+            optimizer=partial(SGD, lr=rate, momentum=0.9), epochs=passes, batch=world.batch,
         ).parameters  # fmt: skip
         train_error.append(1 - accuracy(net(parameters, x, running, training=False), data.y))
     test_error = 1 - accuracy(net(parameters, x_test, running, training=False), data.y_test)
@@ -122,14 +117,14 @@ def trained(seeds: Seeds, world: World, norm: Literal["batch", "none"], rate: fl
 
 def faster_and_better(seeds: Seeds, norm: Literal["batch", "none"] = "batch", world: World = DEEP) -> Rows:
     """Whether the arm with `norm` is ahead in training after the first stage, and on the test images after the last."""
-    batch, none = (trained(seeds, world, arm, OWN_RATE[arm]) for arm in (norm, "none"))
+    batch, none = trained(seeds, world, norm), trained(seeds, world, "none")
     faster = batch.train_error[:, 0] < none.train_error[:, 0]
     return rows(faster & (batch.test_error < none.test_error), batch, none)
 
 
-def equally_good(seeds: Seeds, world: World = SHALLOW, rate: float = COMMON_RATE) -> Rows:
-    """Whether the test errors are equivalent at a common rate, once both arms have fitted the training set."""
-    batch, none = trained(seeds, world, "batch", rate), trained(seeds, world, "none", rate)
+def equally_good(seeds: Seeds, world: World = SHALLOW) -> Rows:
+    """Whether the test errors are equivalent, once both arms have fitted the training set."""
+    batch, none = trained(seeds, world, "batch"), trained(seeds, world, "none")
     fitted = (batch.train_error[:, -1] <= FITTED) & (none.train_error[:, -1] <= FITTED)
     return rows(fitted & ((batch.test_error - none.test_error).abs() < MARGIN), batch, none)
 
@@ -143,7 +138,7 @@ def rows(win: Tensor, batch: Trained, none: Trained) -> Rows:
 
 
 def test_claim(judge):
-    """For the deck: each arm at its own rate, batch norm is faster and generalises better."""
+    """For the deck: each arm at the rate that suits it, batch norm is faster and generalises better."""
     judge(faster_and_better).supports()
 
 
@@ -158,8 +153,8 @@ def test_control_without_the_norm(judge):
 
 
 def test_control_deep_nets_differ(judge):
-    """The equivalence is refuted in the deep net, at the rate that suits the net without norm."""
-    judge(equally_good, world=CUT_SHORT, rate=OWN_RATE["none"]).refutes()
+    """The equivalence is refuted in the deep net."""
+    judge(equally_good, world=CUT_SHORT).refutes()
 
 
 def figure(measured: Measured, ax: Axes) -> None:

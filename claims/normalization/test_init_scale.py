@@ -22,7 +22,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from claimlab import Certificate, Claim, Rows, Statistical
 from claimlab.data.digits import digits
 from claimlab.measure.fit import accuracy, cross_entropy
-from claimlab.nets import MLP, batch_norm
+from claimlab.nets import MLP
 from claimlab.nets.parts import part
 from claimlab.seeds import Seeds
 from claimlab.train import SGD, train
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from claimlab.report.figures import Measured
+
+Norm = Literal["batch", "none"]
 
 SCALES = (0.01, 0.1, 1.0, 10.0, 100.0)
 """What He's initial weights of the hidden layers are multiplied by."""
@@ -83,38 +85,20 @@ CLAIM = Claim(
 # One learning rate, five initial scales
 
 
-def batch_norm_net(parameters: list[Tensor], x: Tensor) -> Tensor:
-    """Logits `[S, N, 10]`, of weight, gain and shift of each hidden layer, then weight and bias of the readout."""
-    *hidden, readout, bias = parameters
-    for weight, gain, shift in zip(hidden[::3], hidden[1::3], hidden[2::3], strict=True):
-        x = batch_norm(torch.bmm(x, weight), gain, shift, None, training=True).relu_()
-    return torch.baddbmm(bias, x, readout)
+def scaled(net: MLP, seeds: Seeds, scale: Tensor) -> list[Tensor]:
+    """He's initial parameters, the hidden weights times `scale` `[S]`: the same weights with batch norm and without."""
+    *hidden, readout = net.layers(net.init(seeds))
+    return [parameter for weight, *rest in hidden for parameter in (weight * scale[:, None, None], *rest)] + readout
 
 
-def scaled_net(
-    seeds: Seeds, widths: tuple[int, ...], scale: Tensor, *, norm: bool
-) -> tuple[Callable[[list[Tensor], Tensor], Tensor], list[Tensor]]:
-    """A ReLU net and its initial parameters, with He's hidden weights times `scale` `[S, 1, 1]`.
-
-    Without the norm it is a plain MLP with biases; the weights are the same.
-    """
-    plain = MLP(widths)
-    *hidden, readout, bias = plain.init(seeds)
-    parameters = []
-    for weight, shift in zip(hidden[::2], hidden[1::2], strict=True):
-        gain_and_shift = [torch.ones_like(shift[:, 0]), shift[:, 0].clone()]
-        parameters += [weight * scale, *(gain_and_shift if norm else [shift])]
-    return batch_norm_net if norm else plain, [*parameters, readout, bias]
-
-
-def trial(seeds: Seeds, *, norm: bool = True, scales: tuple[float, ...] = SCALES) -> Rows:
+def trial(seeds: Seeds, *, norm: Norm = "batch", scales: tuple[float, ...] = SCALES) -> Rows:
     """A seed draws the images and the weights, which all scales share. A win: the net has learned at every scale."""
     members = seeds.take(list(range(len(seeds))) * len(scales))  # all seeds at the first scale, then at the second, ...
     scale = torch.tensor(scales, dtype=seeds.dtype, device=seeds.device).repeat_interleave(len(seeds))
     data = digits(members, n=64, n_test=1)
-    net, parameters = scaled_net(members, (64, 32, 32, 32, 32, 10), scale[:, None, None], norm=norm)
+    net = MLP((64, 32, 32, 32, 32, 10), norm=norm)
     fit = train(
-        members, net, parameters, data.x, data.y,
+        members, net, scaled(net, members, scale), data.x, data.y,
         loss=cross_entropy, optimizer=partial(SGD, lr=0.1, momentum=0.9), epochs=60,
     )  # fmt: skip
     train_error = 1 - accuracy(net(fit.parameters, data.x), data.y)
@@ -128,22 +112,22 @@ def test_claim(judge):
 
 def test_plain_net_learns_at_the_right_scale(judge):
     """Nothing but the scale stands in the way of the net without batch norm."""
-    judge(trial, norm=False, scales=(1.0,)).supports()
+    judge(trial, norm="none", scales=(1.0,)).supports()
 
 
 def test_control_without_batch_norm(judge):
     """Scales of up to 1, where nothing diverges: the signal dies out on its way through the layers."""
-    judge(trial, norm=False, scales=(0.01, 0.1, 1.0)).refutes()
+    judge(trial, norm="none", scales=(0.01, 0.1, 1.0)).refutes()
 
 
 def test_control_without_batch_norm_too_large(judge):
-    judge(trial, norm=False, scales=(1.0, 10.0, 100.0)).refutes()
+    judge(trial, norm="none", scales=(1.0, 10.0, 100.0)).refutes()
 
 
 # The counter-finding: gradients explode with depth
 
 
-def explodes(seeds: Seeds, *, norm: bool = True, scales: tuple[float, ...] = (0.1, 1.0, 10.0)) -> Rows:
+def explodes(seeds: Seeds, *, norm: Norm = "batch", scales: tuple[float, ...] = (0.1, 1.0, 10.0)) -> Rows:
     """A win: at every scale the weights' gradient grows by `EXPLOSION` a layer towards the input, within .05.
 
     The first layer, whose weights have another shape, is left out.
@@ -151,8 +135,9 @@ def explodes(seeds: Seeds, *, norm: bool = True, scales: tuple[float, ...] = (0.
     members = seeds.take(list(range(len(seeds))) * len(scales))
     scale = torch.tensor(scales, dtype=seeds.dtype, device=seeds.device).repeat_interleave(len(seeds))
     data = digits(members, n=128, n_test=1)
-    net, parameters = scaled_net(members, (64, *[64] * 20, 10), scale[:, None, None], norm=norm)
-    weights = [parameter.requires_grad_() for parameter in parameters[: -2 : 3 if norm else 2]][1:]
+    net = MLP((64, *[64] * 20, 10), norm=norm)
+    parameters = scaled(net, members, scale)
+    weights = [weight.requires_grad_() for weight, *_ in net.layers(parameters)[1:-1]]
     gradients = torch.autograd.grad(cross_entropy(net(parameters, data.x), data.y).sum(), weights)
     norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients], dim=1)
     growth = (norms[:, 0] / norms[:, -1]) ** (1 / (norms.shape[1] - 1))
@@ -166,7 +151,7 @@ def test_gradients_explode_whatever_the_scale(judge):
 
 def test_control_gradients_without_batch_norm(judge):
     """At He's scale."""
-    judge(explodes, norm=False, scales=(1.0,)).refutes()
+    judge(explodes, norm="none", scales=(1.0,)).refutes()
 
 
 # Exactly: the scale cancels
