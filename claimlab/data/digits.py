@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -39,8 +42,10 @@ def digits(seeds: Seeds, *, n: int, n_test: int) -> Digits:
 
 @cache
 def _all(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    images = torch.from_numpy(bunch.data / 16).to(dtype).to(device)
-    return images, torch.from_numpy(bunch.target).long().to(device)
+    # What `sklearn.datasets.load_digits` reads, without the second and a half that importing scikit-learn takes.
+    package = find_spec("sklearn")
+    assert package is not None
+    assert package.origin is not None
+    table = np.loadtxt(Path(package.origin).parent / "datasets/data/digits.csv.gz", delimiter=",")
+    images = torch.from_numpy(table[:, :-1] / 16).to(dtype).to(device)
+    return images, torch.from_numpy(table[:, -1]).long().to(device)
