@@ -21,6 +21,7 @@ from claimlab import Certificate, Claim, Exact, Rows
 from claimlab.data.noisy_sine import evaluation_grid, excess_risk, noisy_sine
 from claimlab.measure.least_squares import estimation_error
 from claimlab.seeds import Seeds
+from claimlab.train.trees import regression_trees
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +39,8 @@ CLAIM = Claim(
     "variance 1/4 the mean of E(f_n) - E(f_F*) falls with every example from n = 102 to 800. From n = 50 to 98, where "
     "the weights of least norm fit all labels, it rises with every example. Measured at n = 40, 100 and 400, it falls "
     "by at least a tenth each time with a ridge penalty tuned to the noise, and not without. The excess risk of "
-    "regression trees of 16 leaves on the noisy sine falls by at least a tenth from 50 to 400 to 3200 points.",
+    "regression trees of 16 leaves, grown best first, falls on the noisy sine by at least a tenth from 50 to 400 to "
+    "3200 points.",
     reason="More examples average the noise of the labels out. Where a model just reaches zero training error each "
     "further label costs it more than it tells, unless it is regularised (sample-wise double descent).",
     scope="on average over the samples; with fewer parameters than examples, or tuned regularisation",
@@ -115,13 +117,13 @@ POINTS = (50, 400, 3200)
 
 
 def first(sample: Tensor, n: int) -> Tensor:
-    """The first n rows of a sample `[N, ...]`."""
-    return sample[:n]
+    """The first n entries of each seed's sample `[S, N]`."""
+    return sample[:, :n]
 
 
 def copies(sample: Tensor, n: int) -> Tensor:
-    """As many rows, but of the smallest sample over and over."""
-    return sample[: POINTS[0]].repeat(n // POINTS[0], *[1] * (sample.ndim - 1))
+    """As many entries, but of the smallest sample over and over."""
+    return first(sample, POINTS[0]).repeat(1, n // POINTS[0])
 
 
 def tree_trial(seeds: Seeds, *, take: Callable[[Tensor, int], Tensor] = first) -> Rows:
@@ -129,16 +131,11 @@ def tree_trial(seeds: Seeds, *, take: Callable[[Tensor, int], Tensor] = first) -
 
     The class stays the same, so what falls is the estimation error (with what greedy growing leaves of it).
     """
-    from sklearn.tree import DecisionTreeRegressor  # here, because it takes a second that other claims can do without
-
+    seeds = seeds.to(dtype=torch.float64)
     x, y = noisy_sine(seeds, "train", POINTS[-1])
     grid = evaluation_grid(seeds)
-    outputs = torch.empty(len(POINTS), *grid.shape, dtype=torch.float64)
-    for member, (inputs, targets) in enumerate(zip(x.cpu(), y.cpu(), strict=True)):
-        for size, n in enumerate(POINTS):
-            tree = DecisionTreeRegressor(max_leaf_nodes=LEAVES).fit(take(inputs, n).numpy(), take(targets, n).numpy())
-            outputs[size, member, :, 0] = torch.from_numpy(tree.predict(grid[0].cpu().numpy()))
-    error = torch.stack([excess_risk(of_size, grid.cpu().double()) for of_size in outputs], dim=1)
+    outputs = [regression_trees(take(x[..., 0], n), take(y, n), grid[..., 0], leaves=LEAVES) for n in POINTS]
+    error = torch.stack([excess_risk(of_size[..., None], grid) for of_size in outputs], dim=1)
     return Rows(win=falls_clearly(error), error=error)
 
 

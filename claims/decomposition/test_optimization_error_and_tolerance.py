@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import cache
 from itertools import pairwise
 from math import ceil, isqrt
 from typing import TYPE_CHECKING
@@ -103,13 +104,15 @@ def descent(kappa: int, *, momentum: bool) -> Iterator[Vector]:
         )  # fmt: skip
 
 
+@cache
 def stopped(kappa: int, *, momentum: bool = False) -> list[tuple[int, Vector]]:
     """Steps and weights where the gap is first within 1/2, 1/4, ... of what it was at the start."""
     path = enumerate(descent(kappa, momentum=momentum))
     steps, w = next(path)
+    first_gap = error(w, kappa)
     stops = []
     for halvings in range(1, HALVINGS + 1):
-        while error(w, kappa) > error(start(kappa), kappa) / 2**halvings:
+        while error(w, kappa) > first_gap / 2**halvings:
             steps, w = next(path)
         stops.append((steps, w))
     return stops

@@ -13,6 +13,7 @@ All functions here are computed exactly, in rational arithmetic, from the weight
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import cache
 from typing import TYPE_CHECKING
 
 from claimlab import Certificate, Claim, Exact
@@ -28,7 +29,7 @@ from claimlab.measure.piecewise import (
     sup_distance,
     weighted_sum,
 )
-from claimlab.measure.sawtooth import TENT, folding_net
+from claimlab.measure.sawtooth import TENT, sawtooth_net
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,6 +62,7 @@ Family = Callable[[int], list[PiecewiseLinear]]
 """The first n functions of a growing family."""
 
 
+@cache  # for the three tests that look at it
 def composed(n: int) -> list[PiecewiseLinear]:
     """tent, tent(tent), tent(tent(tent)), ..."""
     functions = [TENT]
@@ -77,7 +79,7 @@ def side_by_side(n: int) -> list[PiecewiseLinear]:
 # FIRST has the units relu(2x) and relu(4x - 2), whose difference is the tent but for x > 1, and NEXT has the same two
 # units of the difference of the two before. CLIP takes that difference: it is the readout, or with the deck's outer
 # ReLU a hidden layer of its own.
-FIRST, NEXT, CLIP = folding_net([2, 2])
+FIRST, NEXT, CLIP = sawtooth_net([2, 2])
 
 
 def merged(n: int) -> list[PiecewiseLinear]:

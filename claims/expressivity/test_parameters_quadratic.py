@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from claimlab import Certificate, Claim, Exact
 from claimlab.measure.count import mlp_parameters
 from claimlab.measure.piecewise import parameters
-from claimlab.measure.sawtooth import folding_net
+from claimlab.measure.sawtooth import sawtooth_net
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,7 +89,7 @@ def grow_like(families: Sequence[Family], *, exponent: Fraction | int = 2) -> Ce
 
 def narrow_nets_have_three_a_unit() -> Certificate:
     """Whether the nets of k hidden layers of two units that compose k tents have 3 (2 k) + 1 parameters, k = 1 to 8."""
-    counts = [parameters(folding_net([2] * k)) for k in range(1, 9)]
+    counts = [parameters(sawtooth_net([2] * k)) for k in range(1, 9)]
     as_mlp = [mlp_parameters((1, *[2] * k, 1)) for k in range(1, 9)]
     return Certificate(counts == as_mlp == [3 * (2 * k) + 1 for k in range(1, 9)], parameters=counts)
 

@@ -105,8 +105,13 @@ def levels(target: Target, cells: int) -> list[Fraction]:
 
 
 def error_of_rectangles(target: Target, cells: int, side: Fraction) -> Fraction:
-    """Their sup distance from the target on [0, 1]: left of the jump and right of it."""
-    f, net, (_, jump) = continuous_part(target), rectangles(target, cells, side), target
+    """Their sup distance from the target on [0, 1]."""
+    return distance(target, rectangles(target, cells, side))
+
+
+def distance(target: Target, net: PiecewiseLinear) -> Fraction:
+    """The larger of the sup distances left of the jump and right of it."""
+    f, (_, jump) = continuous_part(target), target
     return max(sup_distance(f, net, 0, AT), sup_distance(f + jump, net, AT, 1))
 
 
@@ -133,7 +138,8 @@ def within_tolerance(
 def within_the_modulus(world: tuple[Target, int, Fraction], finer: int = 1) -> Certificate:
     """Whether m rectangles are within w(1/m), bend at 2m + 2 places and are as steep as their sides."""
     target, cells, side = world
-    net, apart = rectangles(target, cells, side), error_of_rectangles(target, cells, side)
+    net = rectangles(target, cells, side)
+    apart = distance(target, net)
     bound = modulus(continuous_part(target), Fraction(1, finer * cells))
     largest_step = max(abs(after - before) for before, after in pairwise([0, *levels(target, cells), 0]))
     return Certificate(
@@ -144,7 +150,7 @@ def within_the_modulus(world: tuple[Target, int, Fraction], finer: int = 1) -> C
     )  # fmt: skip
 
 
-Point = tuple[Fraction, Fraction]
+Point = tuple[Fraction | int, Fraction | int]
 Plane = tuple[list[tuple[int, int, int, int]], int]
 """A net of two inputs and one hidden layer: (w1, w2, b, v) of each unit v relu(w1 x + w2 y + b), and an output bias."""
 
@@ -157,20 +163,21 @@ PLANES = st.just(CROSS) | st.tuples(
 )
 
 
-def one_layer(net: Plane, point: Point) -> Fraction:
+def one_layer(net: Plane, point: Point) -> Fraction | int:
     """The net's output."""
     units, bias = net
-    return Fraction(bias + sum(v * relu(w1 * point[0] + w2 * point[1] + b) for w1, w2, b, v in units))
+    x, y = point
+    return bias + sum(v * relu(w1 * x + w2 * y + b) for w1, w2, b, v in units)
 
 
-def two_layers(net: Plane, point: Point) -> Fraction:
+def two_layers(net: Plane, point: Point) -> Fraction | int:
     """The same with one more ReLU at the output, which is a second hidden layer of one unit."""
-    return Fraction(relu(one_layer(net, point)))
+    return relu(one_layer(net, point))
 
 
 def far_points(net: Plane, away: int = 1000) -> list[Point]:
     """Three not on one line, and three across each unit's line at both of its ends."""
-    points = [(Fraction(x), Fraction(y)) for x, y in ((away, away), (-away, away), (away, -away))]
+    points: list[Point] = [(away, away), (-away, away), (away, -away)]
     for w1, w2, b, _ in net[0]:
         size = w1**2 + w2**2
         for end in (away, -away) if size else ():
@@ -180,9 +187,9 @@ def far_points(net: Plane, away: int = 1000) -> list[Point]:
     return points
 
 
-def is_no_box(net: Plane, output: Callable[[Plane, Point], Fraction] = one_layer) -> Certificate:
+def is_no_box(net: Plane, output: Callable[[Plane, Point], Fraction | int] = one_layer) -> Certificate:
     """Whether the net, if it is not 0 on all of a grid near the origin, is not 0 somewhere far away either."""
-    near = [output(net, (Fraction(x), Fraction(y))) for x in range(-3, 4) for y in range(-3, 4)]
+    near = [output(net, (x, y)) for x in range(-3, 4) for y in range(-3, 4)]
     far = [output(net, point) for point in far_points(net)]
     return Certificate(not any(near) or any(far), largest_near=max(map(abs, near)), largest_far=max(map(abs, far)))
 

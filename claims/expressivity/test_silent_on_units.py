@@ -16,6 +16,7 @@ few u. For m <= 100 that is below 3000u = 4e-13; `ROUNDING` is twice that.
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import cache
 from itertools import combinations, pairwise
 from typing import TYPE_CHECKING
 
@@ -78,6 +79,7 @@ def zigzag_net(waves: int) -> list[Layer]:
     return [([[1]] * len(kinks), [-kink for kink in kinks]), ([bends], [Fraction(2, 3)])]
 
 
+@cache
 def error_of_the_zigzag(waves: int) -> float:
     """An upper bound on its sup distance from the target: between points of this grid both only rise or only fall."""
     x = np.linspace(0, 1, 64 * waves + 1)  # sixteen steps from an extremum to the next zero
@@ -159,7 +161,7 @@ def test_least_number_is_known_to_within_one(judge):
     judge(least_number_is_known_to_within_one).supports()
 
 
-@pytest.mark.property
+@pytest.mark.property(examples=40)
 def test_one_kink_too_few_misses(judge):
     """The lower bound, tried on functions with 2m - 3 kinks."""
     judge(misses, given=attempts(dropped=3)).supports()

@@ -40,7 +40,7 @@ CLAIM = Claim(
     "top bends wherever the function under it crosses 0.",
     scope="one input, one hidden layer, exact rational weights",
     source="Telgarsky 2016 (arXiv 1602.04485), which counts the pieces of sums and compositions",
-    evidence=Property(),
+    evidence=Property(examples=40),
 )
 
 Unit = tuple[Fraction, Fraction, Fraction]
