@@ -26,7 +26,7 @@ bench: $(READY)
 
 bench-compare: $(READY)
 	@test -n "$(BASE)" || { echo "Say what to compare with: make bench-compare BASE=main" >&2; exit 2; }
-	.venv/bin/python -m bench compare $(BASE)
+	.venv/bin/python -m bench compare $(BASE) $(FLAGS)
 
 certify: $(READY)
 	.venv/bin/pytest claims -n auto --certify 100 --report reports/reference
