@@ -64,8 +64,8 @@ def _condition(launches: Sequence[Recorded], plan: Plan) -> list[str]:
         called = " | ".join(f"{100 * cases.called / cases.trials:.0f} %" for cases, _ in rates[1:])
         lines.append(f"| {name} | {called} | {rates[0][1]} |")
     measured = ", ".join(
-        f"{100 * (factor - 1):.0f} %: {100 * (mean - 1):.2f} % ({100 * (low - 1):.2f} to {100 * (high - 1):.2f})"
-        for factor, (mean, low, high) in injections(launches).items()
+        f"{100 * slowdown:.0f} %: {100 * mean:.2f} % ({100 * low:.2f} to {100 * high:.2f})"
+        for slowdown, (mean, low, high) in injections(launches).items()
     )
     return [*lines, "", f"Injected, and what was measured (mean over cases and launches): {measured}."]
 

@@ -28,25 +28,22 @@ class UnfitError(Exception):
 
 @dataclass(frozen=True)
 class Meter:
-    """A reading of the machine: CPU time stolen by the host and all CPU time so far (seconds); the load of the last
-    minute, and the processes that want a core at this moment."""
+    """A reading of the machine: CPU time stolen by the host and all CPU time so far (seconds), and the load."""
 
     stolen: float
     total: float
     load: float
-    running: int
 
     @classmethod
     def read(cls) -> Meter:
         try:
             with Path("/proc/stat").open(encoding="ascii") as file:
                 ticks = [int(word) for word in file.readline().split()[1:]]
-            running = int(Path("/proc/loadavg").read_text().split()[3].partition("/")[0])
         except OSError:
-            ticks, running = [], 0
+            ticks = []
         per_second = os.sysconf("SC_CLK_TCK")
         stolen = ticks[7] / per_second if len(ticks) > 7 else 0.0
-        return cls(stolen, sum(ticks[:8]) / per_second, os.getloadavg()[0], running)
+        return cls(stolen, sum(ticks[:8]) / per_second, os.getloadavg()[0])
 
     def stolen_since(self, before: Meter) -> float:
         """The share of the machine's CPU time that the host took away."""

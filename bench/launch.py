@@ -1,7 +1,6 @@
-"""One launch: a fresh process for either revision, and every case they share timed in turn, quad by quad.
+"""One launch: a fresh process with both revisions, and every case they share timed in turn, quad by quad.
 
-Both processes are pinned to the same core. A *quad* is two blocks of base and two of head, ABBA or BAAB as a coin
-falls, so that a linear drift of the machine cancels in its ratio.
+How a quad is timed is in `bench.worker`, the program of that process.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Container, Generator, Iterator, Mapping, Sequence
+from collections.abc import Container, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -23,10 +22,8 @@ from typing import Any
 from bench import environment
 from bench.environment import Meter, UnfitError
 
-LAUNCH_SECONDS = 22.5
-"""What a launch takes by default, its start-up included: five of them, the first look, are two minutes."""
-BLOCK_SECONDS = 0.012
-_FEWEST_QUADS = 3
+LAUNCH_SECONDS = 11.5
+"""What a launch takes by default, its start-up included: ten of them, the first look, are two minutes."""
 _WORKER = Path(__file__).with_name("worker.py")
 
 
@@ -71,35 +68,36 @@ class Launch:
 
 
 class Worker:
-    """A process that times a revision's cases. Raises `UnfitError` where it does not answer."""
+    """The process that times both revisions. Raises `UnfitError` where it does not answer."""
 
-    def __init__(self, revision: Revision) -> None:
-        self.revision = revision
+    def __init__(self, base: Revision, head: Revision) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-P", str(_WORKER), str(environment.core())], cwd=revision.path, text=True, bufsize=1,
+            [sys.executable, "-P", str(_WORKER), str(environment.core()), str(base.path), str(head.path)],
+            text=True, bufsize=1, cwd=head.path, env=os.environ | environment.THREADS,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env=os.environ | environment.THREADS | {"PYTHONPATH": str(revision.path)},
         )  # fmt: skip
-
-    def tell(self, **command: Any) -> None:
-        assert self.process.stdin
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.write(json.dumps(command) + "\n")
-            self.process.stdin.flush()
-
-    def answer(self) -> dict[str, Any]:
-        assert self.process.stdout
-        line = self.process.stdout.readline()
-        if not line:
-            assert self.process.stderr
-            said = self.process.stderr.read().strip().splitlines()
-            reason = said[-1] if said else f"it ended with status {self.process.wait()}"
-            raise UnfitError(f"{self.revision.name} cannot be timed: {reason}.")
-        return json.loads(line)
+        self.names = {str(base.path): base.name, str(head.path): head.name}
 
     def ask(self, **command: Any) -> dict[str, Any]:
-        self.tell(**command)
-        return self.answer()
+        assert self.process.stdin
+        assert self.process.stdout
+        try:
+            self.process.stdin.write(json.dumps(command) + "\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise UnfitError(self._why())
+        return json.loads(line)
+
+    def _why(self) -> str:
+        """What the process said before it ended, and in whose file."""
+        assert self.process.stderr
+        said = self.process.stderr.read().strip()
+        reason = said.splitlines()[-1] if said else f"the process ended with status {self.process.wait()}"
+        guilty = [name for path, name in self.names.items() if f'"{path}/' in said] or list(self.names.values())
+        return f"{guilty[-1]} cannot be timed: {reason}."
 
     def close(self) -> None:
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
@@ -111,8 +109,8 @@ class Worker:
 
 def verify(base: Revision, head: Revision, *, only: str = "") -> dict[str, str]:
     """Compare every case with its reference in either revision; a word for each case that is not to be timed."""
-    with _workers(base, head, only=only) as (workers, (before, after)):
-        left_out = {}
+    left_out = {}
+    with _worker(base, head, only=only) as (worker, before, after):
         for name in dict.fromkeys([*before, *after]):
             if name not in before:
                 left_out[name] = "NEW: only head has it"
@@ -120,7 +118,7 @@ def verify(base: Revision, head: Revision, *, only: str = "") -> dict[str, str]:
                 left_out[name] = "MISSING: only base has it"
             elif before[name] != after[name]:
                 left_out[name] = "CHANGED: the case itself differs, so its times say nothing about the library"
-            elif error := _error(workers, do="check", case=name):
+            elif error := worker.ask(do="check", case=name).get("error"):
                 left_out[name] = f"FAILED: {error}"
     return left_out
 
@@ -133,31 +131,37 @@ def launch(
     seconds: float,
     only: str = "",
     leave_out: Container[str] = (),
-    factors: Mapping[str, float] = MappingProxyType({}),
+    slower: Mapping[str, float] = MappingProxyType({}),
 ) -> Launch:
     """Time the cases that both have and whose name holds `only` for `seconds` in all, in an order that `seed` draws.
 
-    `factors` injects slowdowns, for measuring the sensitivity: head's blocks of a case run so many times the calls that
-    are recorded.
+    `slower` injects slowdowns, for measuring the sensitivity: head takes that share more time in a case.
     """
     found, draw = Launch(), random.Random(seed)
     before, speed, started = Meter.read(), environment.spin(), time.monotonic()
-    with _workers(base, head, only=only) as (workers, (cases, of_head)):
+    with _worker(base, head, only=only) as (worker, cases, of_head):
         names = [name for name in cases if name in of_head and name not in leave_out]
         draw.shuffle(names)
-        calls = {}
+        costs = {}
         for name in names:
-            answers = [worker.ask(do="prepare", case=name) for worker in workers]
-            if errors := [answer["error"] for answer in answers if "error" in answer]:
-                found.failed[name] = errors[0]
+            answer = worker.ask(do="prepare", case=name, head_first=bool(draw.randrange(2)))
+            if "error" in answer:
+                found.failed[name] = answer["error"]
             else:
-                calls[name] = max(1, round(BLOCK_SECONDS / answers[0]["seconds"]))
+                costs[name] = answer["seconds"]
+                found.digests[name] = of_head[name]
         ends = started + seconds
-        for place, name in enumerate(calls):
-            share = max(ends - time.monotonic(), 0.0) / (len(calls) - place)
-            factor = factors.get(name, 1.0)
-            found.quads[name] = list(_quads(workers, name, calls[name], draw, seconds=share, factor=factor))
-        found.digests = {name: of_head[name] for name in calls}
+        while costs:
+            # All cases have about as many quads.
+            share = max(ends - time.monotonic(), 0.0) / sum(costs.values())
+            name, cost = costs.popitem()
+            answer = worker.ask(
+                do="time", case=name, seconds=share * cost, seed=draw.random(), slower=slower.get(name, 0.0)
+            )
+            if "error" in answer:
+                found.failed[name] = answer["error"]
+            else:
+                found.quads[name] = [Quad((b, c), (h, i), *rest) for b, c, h, i, *rest in answer["quads"]]
     after = Meter.read()
     found.stolen, found.load = after.stolen_since(before), after.load
     found.seconds, found.speed = time.monotonic() - started, environment.spin() / speed
@@ -165,41 +169,11 @@ def launch(
 
 
 @contextlib.contextmanager
-def _workers(base: Revision, head: Revision, *, only: str) -> Generator[tuple[list[Worker], list[dict[str, str]]]]:
-    """Both processes, started together, and the cases of each by name with their digests."""
-    with contextlib.ExitStack() as stack:
-        workers = [Worker(base), Worker(head)]
-        for worker in workers:
-            stack.callback(worker.close)
-            worker.tell(do="list")
-        listed = [worker.answer()["cases"] for worker in workers]
-        yield workers, [{name: digest for name, digest in cases.items() if only in name} for cases in listed]
-
-
-def _error(workers: Sequence[Worker], **command: Any) -> str:
-    """What the first of the workers that fails at a command says; empty when none does."""
-    for worker in workers:
-        worker.tell(**command)
-    answers = [worker.answer() for worker in workers]
-    return next((answer["error"] for answer in answers if "error" in answer), "")
-
-
-def _quads(
-    workers: Sequence[Worker], name: str, calls: int, draw: random.Random, *, seconds: float, factor: float
-) -> Iterator[Quad]:
-    """Quads for so many seconds; an odd number, so that their median is one of them."""
-    ends, done = time.monotonic() + seconds, 0
-    while done < _FEWEST_QUADS or done % 2 == 0 or time.monotonic() < ends:
-        before = Meter.read()
-        first = draw.randrange(2)
-        blocks: tuple[list[float], list[float]] = ([], [])
-        for which in (first, 1 - first, 1 - first, first):
-            really = round(calls * factor) if which else calls
-            # What an injected slowdown asks for and whole calls cannot give is made up in the time.
-            missing = calls * factor / really if which else 1.0
-            seconds_taken = workers[which].ask(do="time", case=name, calls=really)["seconds"]
-            blocks[which].append(seconds_taken * missing / calls)
-        after = Meter.read()
-        taken = max(0.0, after.stolen - before.stolen)
-        yield Quad((blocks[0][0], blocks[0][1]), (blocks[1][0], blocks[1][1]), taken, after.running)
-        done += 1
+def _worker(base: Revision, head: Revision, *, only: str) -> Generator[tuple[Worker, dict[str, str], dict[str, str]]]:
+    """The process, and the cases of base and of head by name with their digests."""
+    with contextlib.closing(Worker(base, head)) as worker:
+        listed = worker.ask(do="list")
+        before, after = (
+            {name: digest for name, digest in listed[side].items() if only in name} for side in ("base", "head")
+        )
+        yield worker, before, after

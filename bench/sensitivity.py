@@ -1,8 +1,8 @@
 """`python -m bench sensitivity`: how small a slowdown does `compare` call, and how often does it cry wolf?
 
 Both sides of every launch are this checkout, so that what is measured is the machine's noise. In every second launch
-head's blocks run more calls than are recorded (103 as 100): a slowdown of known size, which must show. Once it is seen
-that it does, any launch can be judged as if a case were slower by any factor. Launches are kept in a file, and later
+head's blocks spend some percent more time, idly: a slowdown of known size, which must show. Once it is seen that it
+does, any launch can be judged as if a case were slower by any factor. Launches are kept in a file, and later
 runs add to it.
 """
 
@@ -34,7 +34,7 @@ Say = Callable[[str], None]
 class Blocks:
     """What one launch measured of one case, the injected slowdown taken out again.
 
-    `base` and `head`: seconds a call, `[2 Q]` for Q quads; `log_ratios`: head over base, `[Q]`; `injected`: the factor.
+    `base` and `head`: seconds a call, `[2 Q]` for Q quads; `log_ratios`: head over base, `[Q]`.
     """
 
     base: np.ndarray
@@ -72,26 +72,26 @@ def record(
     done = len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
     with environment.neighbour(busy=busy):
         for number in range(done + 1, done + launches + 1):
-            factors = {name: injected(number, place) for place, name in enumerate(names)}
-            found = launch(here, here, seed=number, seconds=seconds, factors=factors)
+            slower = {name: injected(number, place) for place, name in enumerate(names)}
+            found = launch(here, here, seed=number, seconds=seconds, slower=slower)
             with path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(_line(found, factors, busy=busy)) + "\n")
+                file.write(json.dumps(_line(found, slower, busy=busy)) + "\n")
             say(f"launch {number - done} of {launches}, {found.seconds:.0f} s, load {found.load:.1f}")
 
 
 def injected(number: int, place: int) -> float:
-    """The factor of a case in a launch: 1 in odd launches; in even ones every slowdown has its turn."""
-    return 1.0 if number % 2 else 1 + SLOWDOWNS[(number // 2 + place) % len(SLOWDOWNS)]
+    """The slowdown of a case in a launch: none in odd launches; in even ones every slowdown has its turn."""
+    return 0.0 if number % 2 else SLOWDOWNS[(number // 2 + place) % len(SLOWDOWNS)]
 
 
-def _line(found: Launch, factors: Mapping[str, float], *, busy: bool) -> dict[str, object]:
+def _line(found: Launch, slower: Mapping[str, float], *, busy: bool) -> dict[str, object]:
     blocks = {
         name: [[float(f"{seconds:.5g}") for seconds in (*quad.base, *quad.head)] for quad in quads]
         for name, quads in found.quads.items()
     }
     return {
         "machine": environment.fingerprint(), "busy": busy, "seconds": round(found.seconds, 2), "load": found.load,
-        "stolen": round(found.stolen, 4), "factors": factors, "blocks": blocks,
+        "stolen": round(found.stolen, 4), "slower": slower, "blocks": blocks,
     }  # fmt: skip
 
 
@@ -101,32 +101,32 @@ def read(path: Path) -> list[Recorded]:
 
 
 def _recorded(line: dict[str, object]) -> Recorded:
-    factors, blocks = line["factors"], line["blocks"]
-    assert isinstance(factors, dict)
+    slower, blocks = line["slower"], line["blocks"]
+    assert isinstance(slower, dict)
     assert isinstance(blocks, dict)
     cases = {}
     for name, quads in blocks.items():
-        seconds, factor = np.array(quads), factors[name]
-        seconds[:, 2:] /= factor
+        seconds = np.array(quads)
+        seconds[:, 2:] /= 1 + slower[name]
         logs = np.log(seconds)
         ratios = logs[:, 2:].mean(axis=1) - logs[:, :2].mean(axis=1)
-        cases[name] = Blocks(seconds[:, :2].ravel(), seconds[:, 2:].ravel(), ratios, factor)
+        cases[name] = Blocks(seconds[:, :2].ravel(), seconds[:, 2:].ravel(), ratios, slower[name])
     return Recorded(cases, float(str(line["seconds"])), bool(line["busy"]))
 
 
 def injections(launches: Sequence[Recorded]) -> dict[float, tuple[float, float, float]]:
-    """Each injected factor as it was measured: the mean over cases and launches, and its 95 % interval."""
+    """Each injected slowdown as it was measured: the mean over cases and launches, and its 95 % interval."""
     found = {}
-    for factor in (1 + slowdown for slowdown in SLOWDOWNS):
+    for slowdown in SLOWDOWNS:
         medians = [
-            float(np.median(blocks.log_ratios)) + math.log(factor)
+            float(np.median(blocks.log_ratios)) + math.log1p(slowdown)
             for launch in launches
             for blocks in launch.cases.values()
-            if blocks.injected == factor
+            if blocks.injected == slowdown
         ]
         if len(medians) > 1:
             mean, error = float(np.mean(medians)), float(np.std(medians, ddof=1)) / math.sqrt(len(medians))
-            found[factor] = (math.exp(mean), math.exp(mean - 1.96 * error), math.exp(mean + 1.96 * error))
+            found[slowdown] = (math.expm1(mean), math.expm1(mean - 1.96 * error), math.expm1(mean + 1.96 * error))
     return found
 
 

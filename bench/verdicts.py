@@ -41,7 +41,7 @@ class Plan:
 
     margin: float = 0.01
     alpha: float = 0.01
-    looks: tuple[int, ...] = (5, 10, 20)
+    looks: tuple[int, ...] = (10, 20, 40)
 
     def __post_init__(self) -> None:
         if not (0 < self.margin < 1 and 0 < self.alpha < 0.5):

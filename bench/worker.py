@@ -1,66 +1,163 @@
-"""Times one revision's cases for a comparison: `python worker.py CORE`, with that revision's `bench` on the path.
+"""Times two revisions' cases in one process: `python worker.py CORE BASE HEAD`, the last two being checkouts.
 
-Of the revision it needs `bench.cases` alone, so that older ones can be timed too. It pins itself to CORE, unless that
-is -1, reads one JSON object a line and answers with one:
+Calls of both alternate within milliseconds, so that both meet the same noise. Of a checkout it needs `bench.cases`
+alone, so that older ones can be timed too. It pins itself to CORE, unless that is -1, reads one JSON object a line and
+answers with one:
 
-    {"do": "list"}                                     -> {"cases": {name: digest, ...}}
-    {"do": "check", "case": name}                      -> {} once it agrees with its reference
-    {"do": "prepare", "case": name}                    -> {"seconds": a call, once it is warm}
-    {"do": "time", "case": name, "calls": 20}          -> {"seconds": all of them}
+    {"do": "list"}                        -> {"base": {name: digest, ...}, "head": {...}}
+    {"do": "check", "case": name}         -> {} once it agrees with its reference in both
+    {"do": "prepare", "case": name, "head_first": true}
+                                          -> {"seconds": a quad, once it is made (head before base) and warm}
+    {"do": "time", "case": name, "seconds": 0.5, "seed": 1, "slower": 0.0}
+                                          -> {"quads": [[base, base, head, head, stolen, running], ...]}
 
-A case that raises answers {"error": sentence}, and the worker goes on.
+A quad is two blocks of base and two of head, ABBA or BAAB as a coin falls, in seconds a call; `slower` lets head spend
+that share more, idly. `stolen` are the seconds that the host took from its processors meanwhile, `running` the
+processes that wanted one. A command that fails answers {"error": sentence}, and the worker goes on.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+import random
 import sys
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
 from typing import IO, Any
 
-from bench.cases import Step, settle, tracked
+BLOCK_SECONDS = 0.0005
+"""Short: a shared processor changes its speed within a tenth of a second, and only what changes more slowly cancels."""
+FEWEST_QUADS = 3
+OWN = ("bench", "claimlab")
+
+Step = Callable[[], object]
 
 
-def main(commands: IO[str], answers: IO[str], *, core: int) -> None:
+def main(commands: IO[str], answers: IO[str], base: Path, head: Path) -> None:
     """Answer until the commands end."""
-    settle()
-    if core >= 0:
-        os.sched_setaffinity(0, {core})
-    cases, ready = tracked(), {}
+    sides, ready = (Side(base), Side(head)), {}
     for line in commands:
         try:
-            answer = _answer(json.loads(line), cases, ready)
+            answer = _answer(json.loads(line), sides, ready)
         except Exception as error:  # one case's failure must not take the others with it
             answer = {"error": " ".join(f"{type(error).__name__}: {error}".split())[:300]}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
 
-def _answer(command: dict[str, Any], cases: dict[str, Any], ready: dict[str, Step]) -> dict[str, Any]:
+class Side:
+    """A checkout's cases, in modules of its own."""
+
+    def __init__(self, checkout: Path) -> None:
+        _forget()
+        sys.path.insert(0, str(checkout))
+        try:
+            import bench.cases as cases
+        finally:
+            sys.path.pop(0)
+        cases.settle()
+        self.cases = cases.tracked()
+        self.modules = _forget()
+
+    def do(self, work: Callable[[], Any]) -> Any:
+        """Work in which an import finds this checkout's modules."""
+        _forget()
+        sys.modules.update(self.modules)
+        return work()
+
+
+def _forget() -> dict[str, ModuleType]:
+    """Take the checkouts' modules out of the loaded ones."""
+    return {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in OWN}
+
+
+def _answer(command: dict[str, Any], sides: tuple[Side, Side], ready: dict[str, tuple[Step, Step, int]]) -> Any:
+    base, head = sides
     match command:
         case {"do": "list"}:
-            return {"cases": {name: case.digest for name, case in cases.items()}}
+            return {
+                "base": {name: case.digest for name, case in base.cases.items()},
+                "head": {name: case.digest for name, case in head.cases.items()},
+            }
         case {"do": "check", "case": name}:
-            cases[name].check()
+            for side in sides:
+                side.do(side.cases[name].check)
             return {}
-        case {"do": "prepare", "case": name}:
-            ready[name] = cases[name].make()
-            for _ in range(3):
-                seconds = _time(ready[name], 1)
-            return {"seconds": seconds}
-        case {"do": "time", "case": name, "calls": calls}:
-            return {"seconds": _time(ready[name], calls)}
+        case {"do": "prepare", "case": name, "head_first": head_first}:
+            made, seconds = {}, 0.0
+            for side in (head, base) if head_first else (base, head):
+                made[side] = side.do(side.cases[name].make)
+                for _ in range(3):
+                    each = side.do(lambda step=made[side]: _time(step, 1))
+                seconds = max(seconds, each)
+            calls = max(1, round(BLOCK_SECONDS / seconds))
+            ready[name] = made[base], made[head], calls
+            return {"seconds": 4 * calls * seconds}
+        case {"do": "time", "case": name, "seconds": seconds, "seed": seed, "slower": slower}:
+            gc.collect()
+            gc.disable()
+            try:
+                return {"quads": list(_quads(*ready[name], random.Random(seed), seconds=seconds, slower=slower))}
+            finally:
+                gc.enable()
     raise ValueError(f"unknown command {command}")
 
 
-def _time(step: Step, calls: int) -> float:
+def _quads(
+    base: Step, head: Step, calls: int, draw: random.Random, *, seconds: float, slower: float
+) -> Iterator[list[float]]:
+    """Quads for so many seconds; an odd number, so that their median is one of them."""
+    ends, done, before = time.monotonic() + seconds, 0, _stolen()
+    while done < FEWEST_QUADS or done % 2 == 0 or time.monotonic() < ends:
+        first = draw.randrange(2)
+        blocks: tuple[list[float], list[float]] = ([], [])
+        for which in (first, 1 - first, 1 - first, first):
+            taken = _time(head, calls, slower) if which else _time(base, calls)
+            blocks[which].append(taken / calls)
+        after = _stolen()
+        yield [*blocks[0], *blocks[1], max(0.0, after - before), _running()]
+        before = after
+        done += 1
+
+
+def _time(step: Step, calls: int, slower: float = 0.0) -> float:
     """Processor time, which leaves out what other programs took: a case has one thread and waits for nothing."""
     started = time.process_time()
     for _ in range(calls):
         step()
+    if slower:
+        ends = started + (1 + slower) * (time.process_time() - started)
+        while time.process_time() < ends:
+            pass
     return time.process_time() - started
 
 
+def _stolen() -> float:
+    """Seconds that the host has taken from this machine's processors so far."""
+    ticks = _first_words("/proc/stat")
+    return int(ticks[8]) / os.sysconf("SC_CLK_TCK") if len(ticks) > 8 else 0.0
+
+
+def _running() -> int:
+    """The processes that want a processor now, this one included."""
+    words = _first_words("/proc/loadavg")
+    return int(words[3].partition("/")[0]) if len(words) > 3 else 0
+
+
+def _first_words(path: str) -> list[str]:
+    try:
+        with Path(path).open(encoding="ascii") as file:
+            return file.readline().split()
+    except OSError:
+        return []
+
+
 if __name__ == "__main__":
-    main(sys.stdin, os.fdopen(os.dup(1), "w"), core=int(sys.argv[1]))
+    core, base, head = sys.argv[1:]
+    if int(core) >= 0:
+        os.sched_setaffinity(0, {int(core)})
+    main(sys.stdin, os.fdopen(os.dup(1), "w"), Path(base), Path(head))

@@ -74,7 +74,7 @@ def test_a_case_of_twice_the_work_regressed_and_of_half_the_work_improved(revisi
 
 def test_a_slowdown_can_be_injected(revision):
     same = "{'same': Tracked(20000, 'a')}"
-    found = launch.launch(revision("base", same), revision("head", same), seed=1, seconds=1, factors={"same": 1.6})
+    found = launch.launch(revision("base", same), revision("head", same), seed=1, seconds=1, slower={"same": 0.6})
     assert 1.3 < math.exp(statistics.median(quad.log_ratio for quad in found.quads["same"])) < 1.9
 
 

@@ -22,27 +22,27 @@ def recording(tmp_path, launches: int, *, spread: float, seed: int = 0):
     path = tmp_path / sensitivity.RECORDING
     with path.open("w") as file:
         for number in range(1, launches + 1):
-            factors = {case: injected(number, place) for place, case in enumerate(CASES)}
+            slower = {case: injected(number, place) for place, case in enumerate(CASES)}
             blocks = {}
             for case in CASES:
                 seconds = 1e-3 * np.exp(rng.normal(scale=spread) + rng.normal(scale=spread, size=(9, 4)))
-                seconds[:, 2:] *= factors[case]
+                seconds[:, 2:] *= 1 + slower[case]
                 blocks[case] = seconds.tolist()
-            line = {"busy": False, "seconds": 20.0, "factors": factors, "blocks": blocks}
+            line = {"busy": False, "seconds": 20.0, "slower": slower, "blocks": blocks}
             file.write(json.dumps(line) + "\n")
     return path
 
 
 def test_half_of_the_launches_are_plain_and_the_others_take_turns():
-    assert {injected(number, place) for number in (1, 3, 5) for place in range(6)} == {1.0}
-    assert sorted(injected(2, place) for place in range(6)) == [1 + slowdown for slowdown in sensitivity.SLOWDOWNS]
+    assert {injected(number, place) for number in (1, 3, 5) for place in range(6)} == {0.0}
+    assert sorted(injected(2, place) for place in range(6)) == list(sensitivity.SLOWDOWNS)
     assert injected(4, 0) != injected(2, 0)
 
 
 def test_an_injected_slowdown_is_measured_and_then_taken_out(tmp_path):
     launches = read(recording(tmp_path, 48, spread=0.002))
-    for factor, (mean, low, high) in injections(launches).items():
-        assert mean == pytest.approx(factor, abs=0.002)
+    for slowdown, (mean, low, high) in injections(launches).items():
+        assert mean == pytest.approx(slowdown, abs=0.002)
         assert low < mean < high
     medians = [np.median(launch.cases["a"].log_ratios) for launch in launches]
     assert abs(np.mean(medians)) < 1e-3
@@ -100,15 +100,15 @@ def test_a_drift_between_launches_alarms_a_fixed_percentage_and_not_the_pairs(tm
 def test_the_table_and_the_curves_are_drawn_and_too_little_is_one_sentence(tmp_path, capsys, monkeypatch):
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     monkeypatch.setattr(sensitivity, "_SHUFFLED_RUNS", 5)
-    recording(tmp_path, 24, spread=0.004)
+    recording(tmp_path, 44, spread=0.004)
     assert command_line.main(["sensitivity", "--minutes", "0", "--output", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert said == (tmp_path / sensitivity.TABLE).read_text()
     assert "### Idle" in said
-    assert "| 10% | 3/3 (29.2 to 100.0 %) | 3/3 (29.2 to 100.0 %) | 1.7 |" in said
+    assert "| 10% | 3/3 (29.2 to 100.0 %) | 3/3 (29.2 to 100.0 %) | 3.3 |" in said
     assert "<svg" in (tmp_path / sensitivity.CURVE).read_text()
     recording(tmp_path, 6, spread=0.004)
     assert command_line.main(["sensitivity", "--minutes", "0", "--output", str(tmp_path)]) == 2
-    assert "a comparison takes 20 launches" in capsys.readouterr().err
+    assert "a comparison takes 40 launches" in capsys.readouterr().err
     with pytest.raises(ValueError, match="fewer were recorded"):
         curve.table([], PLAN)
