@@ -111,11 +111,12 @@ def _sensitivity(chosen: argparse.Namespace) -> int:
         raise UnfitError(f"{path} does not exist; record something first.")
     recorded = sensitivity.read(path)
     try:
-        text = curve.table(recorded, plan)
+        judged = curve.judge(recorded, plan)
     except ValueError as error:
         raise UnfitError(f"Nothing can be said yet: {error}.") from None
+    text = curve.table(judged)
     (chosen.output / sensitivity.TABLE).write_text(text, encoding="utf-8")
-    curve.draw(recorded, plan, chosen.output / sensitivity.CURVE)
+    curve.draw(judged, chosen.output / sensitivity.CURVE)
     print(text, end="")
     return 0
 

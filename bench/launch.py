@@ -142,22 +142,20 @@ def launch(
     with _worker(base, head, only=only) as (worker, cases, of_head):
         names = [name for name in cases if name in of_head and name not in leave_out]
         draw.shuffle(names)
-        costs = {}
+        quad, making = {}, {}
         for name in names:
-            answer = worker.ask(do="prepare", case=name, head_first=bool(draw.randrange(2)))
+            answer = worker.ask(do="prepare", case=name)
             if "error" in answer:
                 found.failed[name] = answer["error"]
             else:
-                costs[name] = answer["seconds"]
+                quad[name], making[name] = answer["quad"], answer["making"]
                 found.digests[name] = of_head[name]
         ends = started + seconds
-        while costs:
+        for name in list(quad):
             # All cases have about as many quads.
-            share = max(ends - time.monotonic(), 0.0) / sum(costs.values())
-            name, cost = costs.popitem()
-            answer = worker.ask(
-                do="time", case=name, seconds=share * cost, seed=draw.random(), slower=slower.get(name, 0.0)
-            )
+            quads = max(ends - time.monotonic() - sum(making.values()), 0.0) / sum(quad.values())
+            share = making.pop(name) + quads * quad.pop(name)
+            answer = worker.ask(do="time", case=name, seconds=share, seed=draw.random(), slower=slower.get(name, 0.0))
             if "error" in answer:
                 found.failed[name] = answer["error"]
             else:

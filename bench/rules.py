@@ -12,7 +12,7 @@ from scipy import stats
 
 Rule = Callable[[np.ndarray, np.ndarray], bool]
 
-_RESAMPLES = 1000
+_RESAMPLES = 400
 
 
 def fixed_percentage_of_the_minimum(base: np.ndarray, head: np.ndarray) -> bool:

@@ -59,6 +59,10 @@ class Rate:
     called: int
     trials: int
 
+    @property
+    def percent(self) -> float:
+        return 100 * self.called / self.trials
+
     def __str__(self) -> str:
         low, high = clopper_pearson(self.called, self.trials)
         return f"{self.called}/{self.trials} ({100 * low:.1f} to {100 * high:.1f} %)"

@@ -6,10 +6,12 @@ answers with one:
 
     {"do": "list"}                        -> {"base": {name: digest, ...}, "head": {...}}
     {"do": "check", "case": name}         -> {} once it agrees with its reference in both
-    {"do": "prepare", "case": name, "head_first": true}
-                                          -> {"seconds": a quad, once it is made (head before base) and warm}
+    {"do": "prepare", "case": name}       -> {"quad": seconds of one, once it is warm, "making": seconds before all}
     {"do": "time", "case": name, "seconds": 0.5, "seed": 1, "slower": 0.0}
                                           -> {"quads": [[base, base, head, head, stolen, running], ...]}
+
+Where a case's tensors come to lie in memory can change its time by a third. So they are made anew several times while
+it is timed, head's before base's or after as a coin falls, and none of the places is used again.
 
 A quad is two blocks of base and two of head, ABBA or BAAB as a coin falls, in seconds a call; `slower` lets head spend
 that share more, idly. `stolen` are the seconds that the host took from its processors meanwhile, `running` the
@@ -31,7 +33,7 @@ from typing import IO, Any
 
 BLOCK_SECONDS = 0.0005
 """Short: a shared processor changes its speed within a tenth of a second, and only what changes more slowly cancels."""
-FEWEST_QUADS = 3
+REMAKINGS = 5
 OWN = ("bench", "claimlab")
 
 Step = Callable[[], object]
@@ -39,10 +41,11 @@ Step = Callable[[], object]
 
 def main(commands: IO[str], answers: IO[str], base: Path, head: Path) -> None:
     """Answer until the commands end."""
-    sides, ready = (Side(base), Side(head)), {}
+    gc.disable()
+    sides = Side(base), Side(head)
     for line in commands:
         try:
-            answer = _answer(json.loads(line), sides, ready)
+            answer = _answer(json.loads(line), sides)
         except Exception as error:  # one case's failure must not take the others with it
             answer = {"error": " ".join(f"{type(error).__name__}: {error}".split())[:300]}
         answers.write(json.dumps(answer) + "\n")
@@ -75,7 +78,7 @@ def _forget() -> dict[str, ModuleType]:
     return {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in OWN}
 
 
-def _answer(command: dict[str, Any], sides: tuple[Side, Side], ready: dict[str, tuple[Step, Step, int]]) -> Any:
+def _answer(command: dict[str, Any], sides: tuple[Side, Side]) -> Any:
     base, head = sides
     match command:
         case {"do": "list"}:
@@ -87,41 +90,48 @@ def _answer(command: dict[str, Any], sides: tuple[Side, Side], ready: dict[str, 
             for side in sides:
                 side.do(side.cases[name].check)
             return {}
-        case {"do": "prepare", "case": name, "head_first": head_first}:
-            made, seconds = {}, 0.0
-            for side in (head, base) if head_first else (base, head):
-                made[side] = side.do(side.cases[name].make)
-                for _ in range(3):
-                    each = side.do(lambda step=made[side]: _time(step, 1))
-                seconds = max(seconds, each)
-            calls = max(1, round(BLOCK_SECONDS / seconds))
-            ready[name] = made[base], made[head], calls
-            return {"seconds": 4 * calls * seconds}
+        case {"do": "prepare", "case": name}:
+            started = time.monotonic()
+            each = max(_warm(side.do(side.cases[name].make)) for side in sides)
+            making = min(time.monotonic() - started, 0.1)  # the first time more than later
+            return {"quad": 4 * _calls(each) * each, "making": REMAKINGS * making}
         case {"do": "time", "case": name, "seconds": seconds, "seed": seed, "slower": slower}:
-            gc.collect()
-            gc.disable()
-            try:
-                return {"quads": list(_quads(*ready[name], random.Random(seed), seconds=seconds, slower=slower))}
-            finally:
-                gc.enable()
+            draw, kept, quads = random.Random(seed), [], []
+            for remaking in range(REMAKINGS):
+                ends = time.monotonic() + (seconds - seconds * remaking / REMAKINGS) / (REMAKINGS - remaking)
+                order = draw.sample(sides, 2)
+                made = {side: side.do(side.cases[name].make) for side in order}
+                each = max(_warm(made[side]) for side in order)
+                quads += _quads(made[base], made[head], _calls(each), draw, ends=ends, slower=slower)
+                kept.append((made, bytearray(draw.randrange(1 << 16))))
+            return {"quads": quads[: len(quads) - 1 + len(quads) % 2]}
     raise ValueError(f"unknown command {command}")
 
 
+def _warm(step: Step) -> float:
+    """Seconds a call, the third time."""
+    return [_time(step, 1) for _ in range(3)][-1]
+
+
+def _calls(seconds: float) -> int:
+    """The calls of a block."""
+    return max(1, round(BLOCK_SECONDS / seconds))
+
+
 def _quads(
-    base: Step, head: Step, calls: int, draw: random.Random, *, seconds: float, slower: float
+    base: Step, head: Step, calls: int, draw: random.Random, *, ends: float, slower: float
 ) -> Iterator[list[float]]:
-    """Quads for so many seconds; an odd number, so that their median is one of them."""
-    ends, done, before = time.monotonic() + seconds, 0, _stolen()
-    while done < FEWEST_QUADS or done % 2 == 0 or time.monotonic() < ends:
+    """Quads until the clock says `ends`, one at least."""
+    before, now = _stolen(), 0.0
+    while not now or now < ends:
         first = draw.randrange(2)
         blocks: tuple[list[float], list[float]] = ([], [])
         for which in (first, 1 - first, 1 - first, first):
             taken = _time(head, calls, slower) if which else _time(base, calls)
             blocks[which].append(taken / calls)
-        after = _stolen()
+        after, now = _stolen(), time.monotonic()
         yield [*blocks[0], *blocks[1], max(0.0, after - before), _running()]
         before = after
-        done += 1
 
 
 def _time(step: Step, calls: int, slower: float = 0.0) -> float:

@@ -118,7 +118,13 @@ def problems(claim: object) -> Iterator[str]:
             yield "A claim found untestable gathers no evidence; leave CLAIM.evidence out."
     elif not isinstance(evidence, Exact | Property | Statistical):
         yield "CLAIM.evidence must be Exact(), Property() or Statistical()."
-    elif isinstance(evidence, Statistical):
+    else:
+        yield from plan_problems(evidence)
+
+
+def plan_problems(evidence: Evidence) -> Iterator[str]:
+    """What is wrong with the numbers of a plan, one clear sentence each."""
+    if isinstance(evidence, Statistical):
         if not 0 < evidence.broken < evidence.holds < 1:
             yield "Statistical evidence needs 0 < broken < holds < 1."
         if not (0 < evidence.false_fail < 0.5 and 0 < evidence.false_pass < 0.5):

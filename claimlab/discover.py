@@ -6,12 +6,12 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from claimlab.claim import KINDS, Claim, Evidence, problems
+from claimlab.claim import KINDS, Claim, Evidence, Exact, Property, Statistical, plan_problems, problems
 
 
 def tests_of(module: ModuleType) -> dict[str, Callable[..., Any]]:
@@ -60,6 +60,18 @@ def complaints(module: ModuleType, path: Path, root: Path) -> Iterator[str]:
             yield f"{name} does not take the `judge` fixture, so it would judge nothing."
         if any(mark.name == "parametrize" for mark in getattr(test, "pytestmark", ())):
             yield f"{name} is parametrized; a test judges one world, so write a function for each."
+        yield from _mark_problems(name, test, claim)
+
+
+def _mark_problems(name: str, test: Callable[..., Any], claim: Claim) -> Iterator[str]:
+    for mark in getattr(test, "pytestmark", ()):
+        if mark.name in KINDS:
+            known = [field.name for field in fields(KINDS[mark.name])]
+            if mark.args or not mark.kwargs.keys() <= set(known):
+                takes = ", ".join(f"{field}=" for field in known) or "no arguments"
+                yield f"{name}: @pytest.mark.{mark.name} takes {takes}, and was given something else."
+            elif isinstance(claim.evidence, Exact | Property | Statistical):
+                yield from (f"{name}: {problem}" for problem in plan_problems(evidence_of(test, claim)))
 
 
 def claim_modules(root: Path) -> list[Path]:

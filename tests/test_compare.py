@@ -52,7 +52,7 @@ def revision(tmp_path: Path):
 
 
 def run(base: Revision, head: Revision) -> Comparison:
-    plan = Plan(margin=0.1, looks=(3, 6))
+    plan = Plan(margin=0.1, looks=(4, 8))
     return compare.compare(base, head, plan, seconds=6, say=lambda words: None)
 
 

@@ -620,6 +620,18 @@ BAD_MODULES = [
         "import pytest\n" + declaration().replace("def test_cl", "@pytest.mark.parametrize('b', [1])\ndef test_cl"),
         "test_claim is parametrized; a test judges one world, so write a function for each.",
     ),
+    (
+        "import pytest\n" + declaration().replace("def test_cl", "@pytest.mark.property(exmples=7)\ndef test_cl"),
+        "test_claim: @pytest.mark.property takes examples=, and was given something else.",
+    ),
+    (
+        "import pytest\n" + declaration().replace("def test_cl", "@pytest.mark.exact(1)\ndef test_cl"),
+        "test_claim: @pytest.mark.exact takes no arguments, and was given something else.",
+    ),
+    (
+        "import pytest\n" + declaration().replace("def test_cl", "@pytest.mark.statistical(block=0)\ndef test_cl"),
+        "test_claim: Statistical evidence needs a block of at least 1",
+    ),
 ]
 
 

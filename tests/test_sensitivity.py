@@ -105,10 +105,10 @@ def test_the_table_and_the_curves_are_drawn_and_too_little_is_one_sentence(tmp_p
     said = capsys.readouterr().out
     assert said == (tmp_path / sensitivity.TABLE).read_text()
     assert "### Idle" in said
-    assert "| 10% | 3/3 (29.2 to 100.0 %) | 3/3 (29.2 to 100.0 %) | 3.3 |" in said
+    assert "| 10% | 3/3 (29.2 to 100.0 %) | 3/3 (29.2 to 100.0 %) | 3.3 min |" in said
     assert "<svg" in (tmp_path / sensitivity.CURVE).read_text()
     recording(tmp_path, 6, spread=0.004)
     assert command_line.main(["sensitivity", "--minutes", "0", "--output", str(tmp_path)]) == 2
     assert "a comparison takes 40 launches" in capsys.readouterr().err
     with pytest.raises(ValueError, match="fewer were recorded"):
-        curve.table([], PLAN)
+        curve.judge([], PLAN)
