@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench import sensitivity
 from bench.rules import RULES
-from bench.sensitivity import SLOWDOWNS, Power, Rate, Recorded
+from bench.sensitivity import SLOWDOWNS, Power, Rate, Recorded, Replay
 from bench.verdicts import Plan
 
 if TYPE_CHECKING:
@@ -48,16 +48,19 @@ def judge(recorded: Sequence[Recorded], plan: Plan) -> list[Judged]:
 
 
 def _judge(condition: str, launches: Sequence[Recorded], plan: Plan) -> Judged:
-    length = plan.looks[-1]
+    first, whole = (
+        [Replay(run, plan) for run in sensitivity.runs(launches, length)] for length in (plan.looks[0], plan.looks[-1])
+    )
+    shuffled = (Replay(run, plan) for run in sensitivity.shuffled_runs(launches, plan.looks[-1]))
     return Judged(
         condition=condition,
         plan=plan,
         launches=len(launches),
         cases=len(launches[0].cases),
         seconds=sum(launch.seconds for launch in launches) / len(launches),
-        powers={slowdown: sensitivity.power(launches, plan, slowdown) for slowdown in sorted({*SLOWDOWNS, *_BETWEEN})},
-        in_order=sensitivity.false_alarms(sensitivity.runs(launches, length), plan),
-        shuffled=sensitivity.false_alarms(sensitivity.shuffled_runs(launches, length), plan),
+        powers={slowdown: sensitivity.power(first, whole, slowdown) for slowdown in sorted({*SLOWDOWNS, *_BETWEEN})},
+        in_order=sensitivity.false_alarms(whole),
+        shuffled=sensitivity.false_alarms(shuffled),
         rules={
             name: {slowdown: sensitivity.of_rule(rule, launches, slowdown) for slowdown in SLOWDOWNS}
             for name, rule in RULES.items()

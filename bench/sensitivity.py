@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -151,18 +151,21 @@ class Replay:
 
     def __init__(self, run: Sequence[Recorded], plan: Plan) -> None:
         self.plan, self.names = plan, list(run[0].cases)
-        self.looks = [
-            estimates({name: [launch.cases[name].log_ratios for launch in run[:look]] for name in self.names})
+        self.looks = {
+            look: estimates({name: [launch.cases[name].log_ratios for launch in run[:look]] for name in self.names})
             for look in plan.looks
-        ]
+            if look <= len(run)
+        }
 
     def called(self, case: str = "", slowdown: float = 0.0) -> tuple[set[str], int]:
         """The cases called REGRESSED when `case` is slower by so much, and the number of launches it took."""
-        for look, found in zip(self.plan.looks, self.looks, strict=True):
+        called, taken = set(), 0
+        for look, found in self.looks.items():
             verdicts = decide(self._slowed(found, case, slowdown) if case else found, self.plan)
-            if settled(verdicts) or look == self.plan.looks[-1]:
-                return {verdict.name for verdict in verdicts if verdict.verdict == REGRESSED}, look
-        raise AssertionError("a plan has a last look")
+            called, taken = {verdict.name for verdict in verdicts if verdict.verdict == REGRESSED}, look
+            if settled(verdicts):
+                break
+        return called, taken
 
     def _slowed(self, found: Mapping[str, Estimate], case: str, slowdown: float) -> dict[str, Estimate]:
         moved = math.log1p(slowdown)
@@ -178,22 +181,19 @@ class Power:
     launches: float
 
 
-def power(launches: Sequence[Recorded], plan: Plan, slowdown: float) -> Power:
-    """Every case in turn slower, in every comparison that the recording has room for."""
-    first, end, taken = 0, 0, []
-    for run in runs(launches, plan.looks[-1]):
-        replay = Replay(run, plan)
-        for case in replay.names:
-            called, look = replay.called(case, slowdown)
-            first += case in called and look == plan.looks[0]
-            end += case in called
-            taken.append(look)
-    return Power(Rate(first, len(taken)), Rate(end, len(taken)), float(np.mean(taken)))
+def power(first_looks: Sequence[Replay], whole: Sequence[Replay], slowdown: float) -> Power:
+    """Every case in turn slower, in comparisons that end with the first look and in whole ones."""
+    early, late = (
+        [(case, *replay.called(case, slowdown)) for replay in replays for case in replay.names]
+        for replays in (first_looks, whole)
+    )
+    first, end = (Rate(sum(case in called for case, called, _ in of), len(of)) for of in (early, late))
+    return Power(first, end, float(np.mean([launches for _, _, launches in late])))
 
 
-def false_alarms(many: Iterator[Sequence[Recorded]] | Sequence[Sequence[Recorded]], plan: Plan) -> Rate:
+def false_alarms(replays: Iterable[Replay]) -> Rate:
     """How many comparisons of a checkout with itself called anything REGRESSED."""
-    called = [bool(Replay(run, plan).called()[0]) for run in many]
+    called = [bool(replay.called()[0]) for replay in replays]
     return Rate(sum(called), len(called))
 
 

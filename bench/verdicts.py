@@ -5,9 +5,9 @@ base, in which a linear drift of the machine cancels. A *launch* is a fresh proc
 is the median of its quads, which shrugs off a block that was interrupted; launches differ by more than their quads do
 (memory is laid out anew, and now and then badly), so the launch, not the quad, is the unit that counts.
 
-Launches are averaged with a fifth cut off either end, and the interval is Student's t for such a mean (Tukey &
-McLaughlin 1963; Yuen 1974): one launch in twenty may be off by a tenth or more, and a plain mean would take that for
-noise of all. A bootstrap of launches and quads was tried; it counts what the quads add twice. `tests/test_verdicts.py`
+Launches are averaged with a tenth cut off either end, and the interval is Student's t for such a mean (Tukey &
+McLaughlin 1963; Yuen 1974): now and then a launch is off by a tenth or more, and a plain mean would take that for noise
+of all. A bootstrap of launches and quads was tried; it counts what the quads add twice. `tests/test_verdicts.py`
 measures coverage, false alarms and power under ugly noise.
 """
 
@@ -42,7 +42,7 @@ class Plan:
 
     margin: float = 0.01
     alpha: float = 0.01
-    looks: tuple[int, ...] = (10, 20, 40)
+    looks: tuple[int, ...] = (10, 20, 50)
 
     def __post_init__(self) -> None:
         if not (0 < self.margin < 1 and 0 < self.alpha < 0.5):
@@ -111,8 +111,8 @@ def estimate(launches: Sequence[Quads]) -> Estimate:
 
 
 def _trimmed(medians: Sequence[float]) -> Estimate:
-    """Tukey & McLaughlin 1963: a fifth cut off either end, the spread that of the values drawn in to the ends left."""
-    values, cut = np.sort(medians), len(medians) // 5
+    """Tukey & McLaughlin 1963: a tenth cut off either end, the spread that of the values drawn in to the ends left."""
+    values, cut = np.sort(medians), len(medians) // 10
     left = len(values) - 2 * cut
     spread = float(values.clip(values[cut], values[len(values) - 1 - cut]).std(ddof=1))
     error = spread * math.sqrt(len(values)) / left

@@ -56,19 +56,25 @@ def test_runs_share_no_launch_and_shuffled_ones_draw_none_twice(tmp_path):
         assert len({id(launch) for launch in run}) == 8
 
 
+def replays(launches, length: int) -> list[Replay]:
+    return [Replay(run, PLAN) for run in runs(launches, length)]
+
+
 def test_large_slowdowns_are_called_at_the_first_look_and_none_is_where_there_is_none(tmp_path):
     launches = read(recording(tmp_path, 40, spread=0.004))
-    found = power(launches, PLAN, 0.10)
-    assert (found.first_look.called, found.end.called, found.end.trials) == (15, 15, 15)
+    first, whole = replays(launches, 4), replays(launches, 8)
+    found = power(first, whole, 0.10)
+    assert (found.first_look.called, found.first_look.trials) == (30, 30), "ten first looks of three cases"
+    assert (found.end.called, found.end.trials) == (15, 15)
     assert found.launches == 4
-    assert power(launches, PLAN, 0.01).end.called == 0, "the margin itself is no regression"
-    assert false_alarms(runs(launches, 8), PLAN).called == 0
+    assert power(first, whole, 0.01).end.called == 0, "the margin itself is no regression"
+    assert false_alarms(whole).called == 0
 
 
 def test_a_replayed_slowdown_is_what_a_comparison_of_such_timings_would_find(tmp_path):
     """Adding to a case's estimate is the same as adding to each of its quads."""
     run = read(recording(tmp_path, 8, spread=0.003))
-    estimate, moved = Replay(run, PLAN).looks[-1]["a"], Replay(run, PLAN).looks[-1]["a"].moved(math.log(1.03))
+    estimate, moved = Replay(run, PLAN).looks[8]["a"], Replay(run, PLAN).looks[8]["a"].moved(math.log(1.03))
     assert moved.log_ratio == pytest.approx(estimate.log_ratio + math.log(1.03))
     assert moved.error == estimate.error
     assert "a" in Replay(run, PLAN).called("a", 0.05)[0]
@@ -94,21 +100,21 @@ def test_a_drift_between_launches_alarms_a_fixed_percentage_and_not_the_pairs(tm
     launches = read(recording(tmp_path, 40, spread=0.03))
     _, of_runs = of_rule(RULES["pytest-benchmark, mean:5%"], launches, 0.0)
     assert of_runs.called > of_runs.trials / 4
-    assert false_alarms(runs(launches, 8), PLAN).called == 0
+    assert false_alarms(replays(launches, 8)).called == 0
 
 
 def test_the_table_and_the_curves_are_drawn_and_too_little_is_one_sentence(tmp_path, capsys, monkeypatch):
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     monkeypatch.setattr(sensitivity, "_SHUFFLED_RUNS", 5)
-    recording(tmp_path, 44, spread=0.004)
+    recording(tmp_path, 54, spread=0.004)
     assert command_line.main(["sensitivity", "--minutes", "0", "--output", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert said == (tmp_path / sensitivity.TABLE).read_text()
     assert "### Idle" in said
-    assert "| 10% | 3/3 (29.2 to 100.0 %) | 3/3 (29.2 to 100.0 %) | 3.3 min |" in said
+    assert "| 10% | 15/15 (78.2 to 100.0 %) | 3/3 (29.2 to 100.0 %) | 3.3 min |" in said
     assert "<svg" in (tmp_path / sensitivity.CURVE).read_text()
     recording(tmp_path, 6, spread=0.004)
     assert command_line.main(["sensitivity", "--minutes", "0", "--output", str(tmp_path)]) == 2
-    assert "a comparison takes 40 launches" in capsys.readouterr().err
+    assert "a comparison takes 50 launches" in capsys.readouterr().err
     with pytest.raises(ValueError, match="fewer were recorded"):
         curve.judge([], PLAN)

@@ -165,8 +165,8 @@ def figure(measured: Measured, ax: Axes) -> None:
         numbers = measured["claim"]
         lines = ax.plot(passes, 100 * numbers[f"{key}_train"].T, "o-", color=colour, alpha=0.6, linewidth=1)
         lines[0].set_label(name)
-        ax.plot([passes[-1] + 4] * len(numbers[key]), 100 * numbers[key], "D", color=colour, alpha=0.6)
-    ax.axvline(passes[-1] + 2, linestyle=":", linewidth=1, color="gray")
-    ax.set_xticks([*passes, passes[-1] + 4], [*map(str, passes), "test\nerror"])
+        ax.plot([passes[-1] + 1] * len(numbers[key]), 100 * numbers[key], "D", color=colour, alpha=0.6)
+    ax.axvline(passes[-1] + 0.5, linestyle=":", linewidth=1, color="gray")
+    ax.set_xticks([*passes, passes[-1] + 1], [*map(str, passes), "test\nerror"])
     ax.set(xlabel="passes over the training set", ylabel="error in %", ylim=(-2, None))
     ax.legend()
