@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
-from bench.cases import Step, settle, tracked
+from bench.cases import Step, tracked
 from bench.conv_bn import kept_bytes
 
 TABLE = Path(__file__).with_name("gates.json")
@@ -78,7 +78,6 @@ def _compiled() -> int:
 
 def count_all() -> dict[str, Counts]:
     """Every tracked case."""
-    settle()
     return {name: count(case.make()) for name, case in tracked().items()}
 
 
