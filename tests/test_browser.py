@@ -128,6 +128,12 @@ def test_a_filter_leaves_its_claims_and_lives_in_the_address(visit, green, field
     assert "?" not in page.url
 
 
+def test_showing_all_takes_effect_at_once(visit, green):
+    page = visit(green, query="?finding=false")
+    button = page.locator("button[type=reset]")
+    assert button.evaluate("it => { it.click(); return document.querySelectorAll('.card[hidden]').length }") == 0
+
+
 def test_search_finds_words_in_any_order_and_joins_the_filters(visit, green):
     page = visit(green)
     page.keyboard.press("/")

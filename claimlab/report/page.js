@@ -46,20 +46,26 @@
     toAddress();
   };
 
+  // At once, where the form's own reset would leave a moment in which the fields are empty and the cards still hidden.
+  const clear = () => {
+    for (const name of fields) form.elements[name].value = "";
+    change();
+  };
+
   // A link to a claim that the filters hide shows it all the same.
   const toTarget = () => {
     const card = cards.find((each) => `#${each.id}` === decodeURIComponent(location.hash));
     if (!card) return;
-    if (card.hidden) {
-      form.reset();
-      change();
-    }
+    if (card.hidden) clear();
     card.scrollIntoView();
   };
 
   form.addEventListener("input", change);
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("reset", () => setTimeout(change));
+  form.addEventListener("reset", (event) => {
+    event.preventDefault();
+    clear();
+  });
   addEventListener("popstate", fromAddress);
   addEventListener("hashchange", toTarget);
   addEventListener("keydown", (event) => {
