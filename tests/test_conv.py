@@ -84,6 +84,13 @@ def test_an_image_that_the_kernel_spans_is_convolved_like_any_other(pixels, kern
         close(ours, theirs)
 
 
+def test_a_kernel_larger_than_the_image_is_torchs_error():
+    """Two negative output sizes have a positive product: that must not pass for a small image."""
+    weight = conv_weight(seeds_of(2), "w", 1, 1, 3, 3)
+    with pytest.raises(RuntimeError, match="Kernel size"):
+        conv(torch.ones(1, 2, 1, 1, dtype=torch.float64), weight)
+
+
 @given(cases())
 @worlds
 def test_a_convolution_is_that_of_its_twin(case):
