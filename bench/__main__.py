@@ -41,15 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "head", metavar="HEAD", nargs="?", default="HEAD", help="the revision in question (default: HEAD)"
     )
     paired.add_argument("--only", metavar="WORDS", default="", help="only cases whose name holds WORDS")
-    paired.add_argument("--minutes", type=float, default=MINUTES, help=f"the most it may take (default: {MINUTES:g})")
+    paired.add_argument("--minutes", type=float, default=MINUTES, help=f"the most it may take (default: {MINUTES:.1f})")
     paired.add_argument(
         "--margin", type=float, default=1.0, help="the slowdown in percent that does not matter (default: 1)"
     )
     paired.add_argument("--allow-inconclusive", action="store_true", help="exit with 0 where nothing could be decided")
-    paired.add_argument(
-        "--output", type=Path, metavar="DIR", default=Path("reports/benchmarks"),
-        help="where comparison.json, comparison.md, history.jsonl and its charts go (default: reports/benchmarks)",
-    )  # fmt: skip
+    _add_output(paired, "comparison.json, comparison.md, history.jsonl and its charts")
     paired.set_defaults(run=_compare)
     exact = commands.add_parser(
         "gates", help="check FLOPs, operators, bytes kept and memory format against bench/gates.json"
@@ -64,10 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--minutes", type=float, default=40.0, help="how long to record; 0 judges what is there (default: 40)"
     )
     power.add_argument("--busy", action="store_true", help="keep the other core at work meanwhile")
-    power.add_argument(
-        "--output", type=Path, metavar="DIR", default=Path("reports/benchmarks"),
-        help="where sensitivity.jsonl is added to, and the table and the curves go (default: reports/benchmarks)",
-    )  # fmt: skip
+    _add_output(power, "sensitivity.jsonl is added to, and the table and the curves")
     power.set_defaults(run=_sensitivity)
     chosen = parser.parse_args(arguments)
     try:
@@ -75,6 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UnfitError as error:
         print(f"python -m bench: {error}", file=sys.stderr)
         return compare.BROKEN_STATUS
+
+
+def _add_output(command: argparse.ArgumentParser, what: str) -> None:
+    command.add_argument(
+        "--output", type=Path, metavar="DIR", default=Path("reports/benchmarks"),
+        help=f"where {what} go (default: reports/benchmarks)",
+    )  # fmt: skip
 
 
 def _compare(chosen: argparse.Namespace) -> int:

@@ -86,7 +86,8 @@ def _step(name: str) -> Tracked:
         together, alone = (torch.stack([step() for _ in range(2)]) for step in arms)
         torch.testing.assert_close(together, alone, rtol=1e-8, atol=1e-8)
 
-    told = "".join(map(inspect.getsource, (steps.workload, steps.as_block, steps.dense, steps.convolutional)))
+    made_by = (steps.workload, steps.as_block, steps.dense, steps.convolutional, steps.recurrent, _workload)
+    told = "".join(map(inspect.getsource, made_by))
     return Tracked(f"{name}, step", make, check, name + told)
 
 
@@ -120,7 +121,7 @@ def _net(name: str, draw: Callable[[torch.dtype], tuple[list[torch.Tensor], Net]
     def check() -> None:
         torch.testing.assert_close(make()().double(), make(torch.float64)(), rtol=1e-4, atol=0)
 
-    return Tracked(name, make, check, inspect.getsource(draw))
+    return Tracked(name, make, check, "".join(map(inspect.getsource, (draw, _net, _seeds))))
 
 
 def _group_norm(dtype: torch.dtype) -> tuple[list[torch.Tensor], Net]:

@@ -9,20 +9,18 @@ import contextlib
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Generator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from bench import environment
-from bench.environment import UnfitError
+from bench.environment import Say, UnfitError
 from bench.launch import Launch, Quad, Revision, launch, verify
 from bench.verdicts import INCONCLUSIVE, REGRESSED, Plan, Verdict, decide, estimates, settled
 
 ROOT = Path(__file__).parents[1]
 OK_STATUS, REGRESSED_STATUS, BROKEN_STATUS, INCONCLUSIVE_STATUS = 0, 1, 2, 3
-
-Say = Callable[[str], None]
 
 
 @dataclass
@@ -165,8 +163,9 @@ def _busy(run: Comparison) -> str:
 
 def to_json(run: Comparison) -> dict[str, Any]:
     """Everything that was measured. Each quad is a list: base's two blocks, head's two, seconds stolen, processes."""
-    launches = [asdict(found) | {"quads": _flat(found.quads)} for found in run.launches]
-    return {**asdict(run), "launches": launches, "status": run.status, "fingerprint": environment.fingerprint()}
+    launches = [asdict(replace(found, quads={})) | {"quads": _flat(found.quads)} for found in run.launches]
+    whole = asdict(replace(run, launches=[])) | {"launches": launches}
+    return {**whole, "status": run.status, "fingerprint": environment.fingerprint()}
 
 
 def _flat(quads: dict[str, list[Quad]]) -> dict[str, list[list[float]]]:

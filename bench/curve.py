@@ -126,7 +126,7 @@ def draw(judged: Sequence[Judged], path: Path) -> None:
     for ax, found in zip(axes, judged, strict=True):
         _curves(found, ax)
     axes[0].set_ylabel("called a regression (%)")
-    axes[0].legend(fontsize="x-small", loc="upper left")
+    axes[0].legend(fontsize="x-small", loc="lower right")
     FigureCanvasSVG(figure).print_svg(path, metadata={"Date": None})
 
 

@@ -11,15 +11,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
+
+from bench.worker import processor_seconds
 
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 """Both revisions run on one thread: what a second adds is the machine's business, and it doubles the noise."""
 
 _LOCK = Path(tempfile.gettempdir()) / "claimlab-bench.lock"
 _POWER = Path("/sys/class/power_supply")
+
+Say = Callable[[str], None]
+"""Where a long measurement tells how far it is."""
 
 
 class UnfitError(Exception):
@@ -36,14 +41,8 @@ class Meter:
 
     @classmethod
     def read(cls) -> Meter:
-        try:
-            with Path("/proc/stat").open(encoding="ascii") as file:
-                ticks = [int(word) for word in file.readline().split()[1:]]
-        except OSError:
-            ticks = []
-        per_second = os.sysconf("SC_CLK_TCK")
-        stolen = ticks[7] / per_second if len(ticks) > 7 else 0.0
-        return cls(stolen, sum(ticks[:8]) / per_second, os.getloadavg()[0])
+        seconds = processor_seconds()
+        return cls(sum(seconds[7:]), sum(seconds), os.getloadavg()[0])
 
     def stolen_since(self, before: Meter) -> float:
         """The share of the machine's CPU time that the host took away."""

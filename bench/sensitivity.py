@@ -10,24 +10,24 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from bench import environment
+from bench.environment import Say
 from bench.launch import Launch, Revision, launch
 from bench.rules import Rule
-from bench.verdicts import ALL_CASES, REGRESSED, Estimate, Plan, decide, estimates, settled
+from bench.verdicts import ALL_CASES, REGRESSED, Estimate, Plan, decide, estimates_of_medians, settled
 from claimlab.judge import clopper_pearson
 
 SLOWDOWNS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.10)
 RECORDING, TABLE, CURVE = "sensitivity.jsonl", "sensitivity.md", "sensitivity.svg"
 _SHUFFLED_RUNS = 1000
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,11 @@ class Blocks:
     head: np.ndarray
     log_ratios: np.ndarray
     injected: float
+
+    @cached_property
+    def median(self) -> float:
+        """The launch's estimate for this case."""
+        return float(np.median(self.log_ratios))
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,7 @@ def injections(launches: Sequence[Recorded]) -> dict[float, tuple[float, float, 
     found = {}
     for slowdown in SLOWDOWNS:
         medians = [
-            float(np.median(blocks.log_ratios)) + math.log1p(slowdown)
+            blocks.median + math.log1p(slowdown)
             for launch in launches
             for blocks in launch.cases.values()
             if blocks.injected == slowdown
@@ -152,7 +157,9 @@ class Replay:
     def __init__(self, run: Sequence[Recorded], plan: Plan) -> None:
         self.plan, self.names = plan, list(run[0].cases)
         self.looks = {
-            look: estimates({name: [launch.cases[name].log_ratios for launch in run[:look]] for name in self.names})
+            look: estimates_of_medians(
+                {name: [launch.cases[name].median for launch in run[:look]] for name in self.names}
+            )
             for look in plan.looks
             if look <= len(run)
         }

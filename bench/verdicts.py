@@ -105,9 +105,13 @@ def estimate(launches: Sequence[Quads]) -> Estimate:
 
     Raises ValueError for fewer than four launches or a launch without quads.
     """
+    return _trimmed(_medians(launches))
+
+
+def _medians(launches: Sequence[Quads]) -> list[float]:
     if len(launches) < _FEWEST or not all(len(quads) for quads in launches):
         raise ValueError(f"an estimate needs {_FEWEST} launches or more, each with a quad")
-    return _trimmed([float(np.median(quads)) for quads in launches])
+    return [float(np.median(quads)) for quads in launches]
 
 
 def _trimmed(medians: Sequence[float]) -> Estimate:
@@ -121,8 +125,15 @@ def _trimmed(medians: Sequence[float]) -> Estimate:
 
 def estimates(cases: Mapping[str, Sequence[Quads]]) -> dict[str, Estimate]:
     """The estimate of each case, and of the geometric mean of all, named `ALL_CASES`; of no cases, none."""
-    found = {name: estimate(launches) for name, launches in cases.items()}
-    return {**found, ALL_CASES: _together(list(cases.values()))} if found else {}
+    return estimates_of_medians({name: _medians(launches) for name, launches in cases.items()})
+
+
+def estimates_of_medians(cases: Mapping[str, Sequence[float]]) -> dict[str, Estimate]:
+    """The same from the median of each launch. In the geometric mean a launch's estimate is the mean of its cases'."""
+    if not cases:
+        return {}
+    together = [statistics.fmean(of_launch) for of_launch in zip(*cases.values(), strict=False)]
+    return {name: _trimmed(medians) for name, medians in [*cases.items(), (ALL_CASES, together)]}
 
 
 def decide(estimates: Mapping[str, Estimate], plan: Plan) -> list[Verdict]:
@@ -165,9 +176,3 @@ def holm(p_values: Mapping[str, float], alpha: float) -> set[str]:
             break
         rejected.add(name)
     return rejected
-
-
-def _together(cases: Sequence[Sequence[Quads]]) -> Estimate:
-    """The geometric mean of all cases: a launch's estimate is the mean of its cases' medians."""
-    launches = min(len(launches) for launches in cases)
-    return _trimmed([statistics.fmean(float(np.median(case[launch])) for case in cases) for launch in range(launches)])

@@ -97,8 +97,8 @@ def _answer(command: dict[str, Any], sides: tuple[Side, Side]) -> Any:
             return {"quad": 4 * _calls(each) * each, "making": REMAKINGS * making}
         case {"do": "time", "case": name, "seconds": seconds, "seed": seed, "slower": slower}:
             draw, kept, quads = random.Random(seed), [], []
-            for remaking in range(REMAKINGS):
-                ends = time.monotonic() + (seconds - seconds * remaking / REMAKINGS) / (REMAKINGS - remaking)
+            for _ in range(REMAKINGS):
+                ends = time.monotonic() + seconds / REMAKINGS
                 order = draw.sample(sides, 2)
                 made = {side: side.do(side.cases[name].make) for side in order}
                 each = max(_warm(made[side]) for side in order)
@@ -146,10 +146,14 @@ def _time(step: Step, calls: int, slower: float = 0.0) -> float:
     return time.process_time() - started
 
 
+def processor_seconds() -> list[float]:
+    """What this machine's processors have done so far, in the order of /proc/stat; the eighth is what the host took."""
+    per_second = os.sysconf("SC_CLK_TCK")
+    return [int(ticks) / per_second for ticks in _first_words("/proc/stat")[1:9]]
+
+
 def _stolen() -> float:
-    """Seconds that the host has taken from this machine's processors so far."""
-    ticks = _first_words("/proc/stat")
-    return int(ticks[8]) / os.sysconf("SC_CLK_TCK") if len(ticks) > 8 else 0.0
+    return sum(processor_seconds()[7:])
 
 
 def _running() -> int:
