@@ -2,13 +2,20 @@
 
 import importlib
 import threading
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from claimlab import judge, records, terminal
 from claimlab.judging import Run
+
+if TYPE_CHECKING:
+    from claimlab.report.figures import Picture
 
 RECORDS, PREVIOUS, CERTIFICATES, PAGE = "records.jsonl", "records.previous.jsonl", "certificates.jsonl", "index.html"
 
@@ -22,11 +29,16 @@ class Recorder:
         self.unjudged: list[str] = []
         self.shown: list[str] = []
         self.written = ""
+        self.artist = Artist(config.rootpath)
 
-    def pytest_sessionstart(self) -> None:
-        if getattr(self.config.option, "numprocesses", None) and self.run.certify is None:
-            # The workers run the tests, and this process has nothing to do but to wait for the report.
-            threading.Thread(target=_load_what_figures_need, daemon=True).start()
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_setupnodes(self) -> None:
+        if self.run.certify is None:
+            self.artist.prepare()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        self.artist.await_tests(ids)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if shown := getattr(report, "claimlab_shown", None):
@@ -39,6 +51,8 @@ class Recorder:
                 records.append(self.run.report / RECORDS, line)
         elif report.failed and report.when != "teardown" and report.nodeid.startswith("claims/"):
             self.unjudged.append(report.nodeid)
+        if report.when == "teardown":
+            self.artist.see(report.nodeid, self.judged)
 
     def pytest_sessionfinish(self) -> None:
         if self.judged:
@@ -71,9 +85,52 @@ class Recorder:
         from claimlab.report import page
 
         path = self.run.report / PAGE
-        text = page.render(self.judged, root=self.config.rootpath, unjudged=self.unjudged)
+        text = page.render(self.judged, root=self.config.rootpath, unjudged=self.unjudged, drawn=self.artist.pictures())
         path.write_text(text, encoding="utf-8")
         return f"report: {path}"
+
+
+class Artist:
+    """Draws each claim's figure as soon as its last test is done, while workers still run the others'."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.awaited: Counter[str] = Counter()
+        self.drawing: dict[str, Future[Picture]] = {}
+        self.loading = threading.Thread(target=_load_what_figures_need, daemon=True)
+        self.thread: ThreadPoolExecutor | None = None  # of one, for matplotlib's styles belong to the process
+
+    def prepare(self) -> None:
+        """There are workers: load what figures need while the workers load what tests need."""
+        self.loading.start()
+        self.thread = ThreadPoolExecutor(1)
+
+    def await_tests(self, nodeids: Sequence[str]) -> None:
+        """What a worker has collected, which is what every worker has."""
+        self.awaited = Counter(map(_module_of, nodeids))
+
+    def see(self, nodeid: str, judged: list[records.Record]) -> None:
+        """A test is done: was it the last of its module?"""
+        module = _module_of(nodeid)
+        self.awaited[module] -= 1
+        if self.thread and not self.awaited[module]:
+            tests = [record for record in judged if record.module == module]
+            if tests:
+                self.drawing[tests[0].claim] = self.thread.submit(self._draw, tests)
+
+    def pictures(self) -> dict[str, "Picture"]:
+        """The figures by their claims' ids; those of unfinished claims are left to the report."""
+        return {claim: picture.result() for claim, picture in self.drawing.items()}
+
+    def _draw(self, tests: list[records.Record]) -> "Picture":
+        self.loading.join()
+        from claimlab.report import page
+
+        return page.picture(tests, self.root)
+
+
+def _module_of(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
 
 
 def _load_what_figures_need() -> None:

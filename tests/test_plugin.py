@@ -6,14 +6,17 @@ import sys
 from pathlib import Path
 
 import hypothesis.internal.conjecture.providers  # noqa: F401
+import matplotlib.backends.backend_svg
+import matplotlib.pyplot  # noqa: F401
 import pytest
+import scipy.stats  # noqa: F401
 import torch
 
 import claimlab.report.page
 from claimlab import discover, records
 from claimlab.records import Record
 
-# torch and hypothesis are loaded above because a run inside this process forgets what it was the first to load.
+# What runs and figures need is loaded above because a run inside this process forgets what it was the first to load.
 
 HEAD = """
 from claimlab import Certificate, Claim, Exact, Property, Rows, Statistical
@@ -176,6 +179,23 @@ def test_under_xdist_the_controller_writes_the_same_records(bench):
     one, other = (sorted(map(comparable, bench.records(folder)), key=str) for folder in ("alone", "together"))
     assert one == other
     assert {record.threads for record in bench.records("together") if record.kind == "statistical"} == {1}
+
+
+def test_under_xdist_a_figure_is_drawn_as_soon_as_its_claim_is_judged(bench, monkeypatch):
+    drawn_ahead = {}
+    monkeypatch.setattr(claimlab.report.page, "render", lambda *_, drawn, **__: drawn_ahead.update(drawn) or "")
+    bench.write(
+        "sum",
+        EXACT + 'def figure(measured, ax):\n    "The sum."\n    ax.plot([measured["claim"]["sum"]])\n',
+        evidence="Exact()",
+    )
+    bench.write_raw("broken", "1 / 0")
+    bench.run("claims", "-n", "1")
+    assert drawn_ahead.keys() == {"sec/sum"}
+    picture = drawn_ahead["sec/sum"]
+    assert (picture.caption, picture.missing, picture.svg[:4]) == ("The sum.", "", "<svg")
+    (certificate, control) = sorted(bench.records(), key=lambda record: record.control)
+    assert claimlab.report.page.picture([control, certificate], bench.path) == picture
 
 
 def test_the_records_of_the_run_before_are_kept(bench):

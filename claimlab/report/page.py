@@ -7,10 +7,11 @@ nothing else: not of the order the tests ended in, nor of the time.
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 
 import jinja2
 from markupsafe import Markup
@@ -74,27 +75,29 @@ def render(
     complaints: Sequence[str] = (),
     unjudged: Sequence[str] = (),
     base: list[Record] | None = None,
+    drawn: Mapping[str, figures.Picture] = MappingProxyType({}),
 ) -> str:
     """The page. `root` is the project's directory, where the claim modules that draw the figures lie.
 
     `complaints` are sentences about lines of a record file that could not be read, `unjudged` the node ids of tests
     that failed before they could be judged; the page shows both where nobody can miss them. `base` is another run to
-    compare with: the page shows its verdicts beside these, and what changed.
+    compare with: the page shows its verdicts beside these, and what changed. `drawn` are pictures of these records that
+    are there already, by claim.
     """
     claims = deck.by_claim(judged)
     findings = terminal.findings(deck.newest(tests) for tests in claims)
     # The words of a record hold its effect sizes, whose bootstrap takes a second: time enough while figures are drawn.
     told: dict[int, list[tuple[str, str]]] = {}
+    undrawn = [tests for tests in claims if tests[0].claim not in drawn]
     pictures = figures.draw_all(
-        [_order_figure(tests, root) for tests in claims],
+        [_order_figure(tests, root) for tests in undrawn],
         meanwhile=lambda: told.update((id(record), list(words.metrics(record))) for record in judged),
     )
+    by_claim = {**drawn, **{tests[0].claim: picture for tests, picture in zip(undrawn, pictures, strict=True)}}
     varying = _varying(judged, [name for name in _WORLD if name != "version"])
     pairs = compare.matched(base, judged) if base else []
     before = {id(pair.head): pair.base for pair in pairs}
-    cards = [
-        _card(tests, picture, root, varying, before, told) for tests, picture in zip(claims, pictures, strict=True)
-    ]
+    cards = [_card(tests, by_claim[tests[0].claim], root, varying, before, told) for tests in claims]
     changes = compare.changes(base, judged) if base is not None else None
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
@@ -131,6 +134,13 @@ def render(
         complaints_beyond=max(0, len(complaints) - _SHOWN_COMPLAINTS),
         unjudged=unjudged,
     )
+
+
+def picture(of_claim: list[Record], root: Path) -> figures.Picture:
+    """The picture on a claim's card, from all its records."""
+    (tests,) = deck.by_claim(of_claim)
+    (picture,) = figures.draw_all([_order_figure(tests, root)])
+    return picture
 
 
 def _card(
