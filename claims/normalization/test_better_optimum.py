@@ -50,8 +50,8 @@ class World:
 
 # In the deep net 0.05 has the lowest test error on seeds of another epoch, out of 0.02, 0.05 and 0.1 in either arm.
 DEEP = World(layers=9, samples=256, batch=16, stages=((0.05, 3), (0.01, 1)))
-CUT_SHORT = World(layers=9, samples=256, batch=16, stages=((0.05, 1),))
 SHALLOW = World(layers=2, samples=768, batch=32, stages=((0.1, 6), (0.02, 2)))
+ONE_BY_ONE = World(layers=2, samples=128, batch=1, stages=((0.005, 1),))
 
 TEST_SAMPLES = 1024
 MARGIN = 0.03
@@ -62,7 +62,7 @@ CLAIM = Claim(
     id="normalization/batch-norm-finds-a-better-optimum",
     covers=("F17",),
     slide="Reparametrizations and Normalizations",
-    version=2,
+    version=3,
     finding="contested",
     says="In convolutional nets, batch norm makes training converge faster, and to an optimum that generalises better.",
     statement=(
@@ -115,9 +115,9 @@ def trained(seeds: Seeds, world: World, norm: Literal["batch", "none"]) -> Train
     return Trained(torch.stack(train_error, dim=1), test_error)
 
 
-def faster_and_better(seeds: Seeds, norm: Literal["batch", "none"] = "batch", world: World = DEEP) -> Rows:
-    """Whether the arm with `norm` is ahead in training after the first stage, and on the test images after the last."""
-    batch, none = trained(seeds, world, norm), trained(seeds, world, "none")
+def faster_and_better(seeds: Seeds, world: World = DEEP) -> Rows:
+    """Whether batch norm is ahead in training after the first stage, and on the test images after the last."""
+    batch, none = trained(seeds, world, "batch"), trained(seeds, world, "none")
     faster = batch.train_error[:, 0] < none.train_error[:, 0]
     return rows(faster & (batch.test_error < none.test_error), batch, none)
 
@@ -147,14 +147,14 @@ def test_equal_where_both_train_well(judge):
     judge(equally_good).supports()
 
 
-def test_control_without_the_norm(judge):
-    """The same arm without batch norm is neither faster nor better than its like."""
-    judge(faster_and_better, norm="none", world=CUT_SHORT).refutes()
+def test_control_one_by_one(judge):
+    """Image by image the norm levels the channels' means, which the readout goes by: no faster, and no better."""
+    judge(faster_and_better, world=ONE_BY_ONE).refutes()
 
 
-def test_control_deep_nets_differ(judge):
-    """The equivalence is refuted in the deep net."""
-    judge(equally_good, world=CUT_SHORT).refutes()
+def test_control_one_by_one_they_differ(judge):
+    """The equivalence is refuted there too: without the norm the net learns."""
+    judge(equally_good, world=ONE_BY_ONE).refutes()
 
 
 def figure(measured: Measured, ax: Axes) -> None:
