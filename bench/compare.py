@@ -17,7 +17,7 @@ from typing import Any
 from bench import environment
 from bench.environment import Say, UnfitError
 from bench.launch import Launch, Quad, Revision, launch, verify
-from bench.verdicts import INCONCLUSIVE, REGRESSED, Plan, Verdict, decide, estimates, settled
+from bench.verdicts import ALL_CASES, INCONCLUSIVE, REGRESSED, Plan, Verdict, decide, estimates, settled
 
 ROOT = Path(__file__).parents[1]
 OK_STATUS, REGRESSED_STATUS, BROKEN_STATUS, INCONCLUSIVE_STATUS = 0, 1, 2, 3
@@ -117,7 +117,7 @@ def _git(*arguments: str, says: str) -> str:
 
 
 def markdown(run: Comparison) -> str:
-    """The verdicts as a table, the worst first, then what could not be compared."""
+    """The verdicts as a table, the worst first and all cases together last, then what could not be compared."""
     order = {REGRESSED: 0, INCONCLUSIVE: 2}
     counts = {name: sum(v.verdict == name for v in run.verdicts) for name in (REGRESSED, INCONCLUSIVE)}
     headline = (
@@ -136,7 +136,7 @@ def markdown(run: Comparison) -> str:
         "| case | verdict | time, head / base | interval |",
         "|---|---|---|---|",
     ]
-    for verdict in sorted(run.verdicts, key=lambda v: (order.get(v.verdict, 1), v.name)):
+    for verdict in sorted(run.verdicts, key=lambda v: (v.name == ALL_CASES, order.get(v.verdict, 1), v.name)):
         said = verdict.verdict
         if said == INCONCLUSIVE:
             said += f" (within {verdict.half_width:.1%})"
