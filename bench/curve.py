@@ -90,7 +90,7 @@ def _lines(found: Judged) -> list[str]:
         for slowdown, (mean, low, high) in found.injected.items()
     )
     return [
-        f"{found.launches} launches of {found.seconds:.1f} s, {found.cases} cases: {found.in_order.trials} comparisons "
+        f"{found.launches} launches of {found.seconds:.1f} s, {found.cases} cases, in comparisons "
         f"of up to {last} launches, one after the other. Each case was made slower in turn. In brackets: 95 % "
         "intervals (Clopper and Pearson).",
         "",
