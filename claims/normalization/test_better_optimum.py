@@ -169,4 +169,4 @@ def figure(measured: Measured, ax: Axes) -> None:
     ax.axvline(passes[-1] + 0.5, linestyle=":", linewidth=1, color="gray")
     ax.set_xticks([*passes, passes[-1] + 1], [*map(str, passes), "test\nerror"])
     ax.set(xlabel="passes over the training set", ylabel="error in %", ylim=(-2, None))
-    ax.legend()
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
