@@ -100,14 +100,6 @@ class Verdict:
         return math.sqrt(self.high / self.low) - 1
 
 
-def estimate(launches: Sequence[Quads]) -> Estimate:
-    """The trimmed mean of the launches' medians, with the standard error that goes with it.
-
-    Raises ValueError for fewer than four launches or a launch without quads.
-    """
-    return _trimmed(_medians(launches))
-
-
 def _medians(launches: Sequence[Quads]) -> list[float]:
     if len(launches) < _FEWEST or not all(len(quads) for quads in launches):
         raise ValueError(f"an estimate needs {_FEWEST} launches or more, each with a quad")
@@ -124,7 +116,11 @@ def _trimmed(medians: Sequence[float]) -> Estimate:
 
 
 def estimates(cases: Mapping[str, Sequence[Quads]]) -> dict[str, Estimate]:
-    """The estimate of each case, and of the geometric mean of all, named `ALL_CASES`; of no cases, none."""
+    """The estimate of each case, and of the geometric mean of all, named `ALL_CASES`; of no cases, none.
+
+    It is the trimmed mean of the launches' medians, with the standard error that goes with it. Raises ValueError for a
+    case of fewer than four launches, or with a launch without quads.
+    """
     return estimates_of_medians({name: _medians(launches) for name, launches in cases.items()})
 
 

@@ -116,7 +116,7 @@ def problems(claim: object) -> Iterator[str]:
     if claim.finding == "untestable":
         if evidence is not None:
             yield "A claim found untestable gathers no evidence; leave CLAIM.evidence out."
-    elif not isinstance(evidence, Exact | Property | Statistical):
+    elif not isinstance(evidence, Evidence):
         yield "CLAIM.evidence must be Exact(), Property() or Statistical()."
     else:
         yield from plan_problems(evidence)

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from claimlab.claim import KINDS, Claim, Evidence, Exact, Property, Statistical, plan_problems, problems
+from claimlab.claim import KINDS, Claim, Evidence, plan_problems, problems
 
 
 def tests_of(module: ModuleType) -> dict[str, Callable[..., Any]]:
@@ -70,7 +70,7 @@ def _mark_problems(name: str, test: Callable[..., Any], claim: Claim) -> Iterato
             if mark.args or not mark.kwargs.keys() <= set(known):
                 takes = ", ".join(f"{field}=" for field in known) or "no arguments"
                 yield f"{name}: @pytest.mark.{mark.name} takes {takes}, and was given something else."
-            elif isinstance(claim.evidence, Exact | Property | Statistical):
+            elif isinstance(claim.evidence, Evidence):
                 yield from (f"{name}: {problem}" for problem in plan_problems(evidence_of(test, claim)))
 
 

@@ -1,7 +1,6 @@
 """What a run writes: records as the tests are judged, then the terminal's summary and the report."""
 
 import importlib
-import threading
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -38,7 +37,8 @@ class Recorder:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
-        self.artist.await_tests(ids)
+        if self.run.certify is None:
+            self.artist.await_tests(ids)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if shown := getattr(report, "claimlab_shown", None):
@@ -97,13 +97,11 @@ class Artist:
         self.root = root
         self.awaited: Counter[str] = Counter()
         self.drawing: dict[str, Future[Picture]] = {}
-        self.loading = threading.Thread(target=_load_what_figures_need, daemon=True)
-        self.thread: ThreadPoolExecutor | None = None  # of one, for matplotlib's styles belong to the process
+        self.thread = ThreadPoolExecutor(1)  # no more, for matplotlib's styles belong to the process
 
     def prepare(self) -> None:
         """There are workers: load what figures need while the workers load what tests need."""
-        self.loading.start()
-        self.thread = ThreadPoolExecutor(1)
+        self.thread.submit(load_what_figures_need)
 
     def await_tests(self, nodeids: Sequence[str]) -> None:
         """What a worker has collected, which is what every worker has."""
@@ -113,17 +111,16 @@ class Artist:
         """A test is done: was it the last of its module?"""
         module = _module_of(nodeid)
         self.awaited[module] -= 1
-        if self.thread and not self.awaited[module]:
-            tests = [record for record in judged if record.module == module]
-            if tests:
-                self.drawing[tests[0].claim] = self.thread.submit(self._draw, tests)
+        if self.awaited[module]:
+            return
+        if tests := [record for record in judged if record.module == module]:
+            self.drawing[tests[0].claim] = self.thread.submit(self._draw, tests)
 
     def pictures(self) -> dict[str, "Picture"]:
         """The figures by their claims' ids; those of unfinished claims are left to the report."""
         return {claim: picture.result() for claim, picture in self.drawing.items()}
 
     def _draw(self, tests: list[records.Record]) -> "Picture":
-        self.loading.join()
         from claimlab.report import page
 
         return page.picture(tests, self.root)
@@ -133,10 +130,12 @@ def _module_of(nodeid: str) -> str:
     return nodeid.partition("::")[0]
 
 
-def _load_what_figures_need() -> None:
+def load_what_figures_need() -> None:
+    """A few seconds' worth of modules that would else be loaded when the first figure is drawn."""
     for module in (
         "torch",
         "matplotlib.backends.backend_svg",
+        "matplotlib.figure",
         "hypothesis.strategies",
         "scipy.stats",
         "claimlab.report.page",

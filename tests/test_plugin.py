@@ -6,17 +6,16 @@ import sys
 from pathlib import Path
 
 import hypothesis.internal.conjecture.providers  # noqa: F401
-import matplotlib.backends.backend_svg
-import matplotlib.pyplot  # noqa: F401
 import pytest
-import scipy.stats  # noqa: F401
 import torch
 
 import claimlab.report.page
 from claimlab import discover, records
+from claimlab.recorder import load_what_figures_need
 from claimlab.records import Record
 
-# What runs and figures need is loaded above because a run inside this process forgets what it was the first to load.
+# hypothesis above and all this are loaded because a run inside this process forgets what it was the first to load.
+load_what_figures_need()
 
 HEAD = """
 from claimlab import Certificate, Claim, Exact, Property, Rows, Statistical

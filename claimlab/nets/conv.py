@@ -78,7 +78,7 @@ def conv(
     """
     own = None if bias is None else bias.flatten()
     axes = tuple(map(_Axis, x.shape[2:], weight.shape[3:], _pair(stride), _pair(padding)))
-    pairs = math.prod(axis.pixels * max(axis.outputs, 0) for axis in axes)
+    pairs = math.prod(axis.pixels * axis.outputs for axis in axes)
     # Where the kernel spans the whole image, one matrix a seed is several times as fast as a grouped convolution.
     if groups == 1 and 0 < pairs <= 2 * math.prod(weight.shape[3:]):
         return _conv_as_matrix(x, weight, own, axes)
@@ -95,7 +95,8 @@ class _Axis(NamedTuple):
 
     @property
     def outputs(self) -> int:
-        return (self.pixels + 2 * self.padding - self.kernel) // self.stride + 1
+        """Pixels of the output; none where the kernel is the larger."""
+        return max((self.pixels + 2 * self.padding - self.kernel) // self.stride + 1, 0)
 
 
 def _conv_as_matrix(x: Tensor, weight: Tensor, bias: Tensor | None, axes: tuple[_Axis, ...]) -> Tensor:
