@@ -23,7 +23,7 @@ from bench.environment import Say
 from bench.launch import Launch, Revision, launch
 from bench.rules import Rule
 from bench.verdicts import ALL_CASES, REGRESSED, Estimate, Plan, decide, estimates_of_medians, settled
-from claimlab.judge import clopper_pearson
+from claimlab.judge.sequential import clopper_pearson
 
 SLOWDOWNS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.10)
 RECORDING, TABLE, CURVE = "sensitivity.jsonl", "sensitivity.md", "sensitivity.svg"

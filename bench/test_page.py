@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from claimlab import records
+from claimlab.records import record as records
 
 ROOT = Path(__file__).parents[1]
 CLAIMS = 100

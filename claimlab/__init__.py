@@ -4,7 +4,7 @@ This face is small on purpose and loads no torch. A claim module imports what it
 instruments it measures with from `claimlab.data`, `claimlab.nets`, `claimlab.train` and `claimlab.measure`.
 """
 
-from claimlab.claim import Certificate, Claim, Exact, Property, Rows, Statistical
+from claimlab.declare.claim import Certificate, Claim, Exact, Property, Rows, Statistical
 
 __version__ = "0.1.0"
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from claimlab import __version__, records
+from claimlab import __version__
+from claimlab.records import record as records
 
 # pytest's own words for it: 4 is a wrong command line.
 WRITTEN, LEFT_SOMETHING_OUT, USAGE = 0, 1, 4

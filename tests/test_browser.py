@@ -14,7 +14,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from claimlab import records
+from claimlab.records import record as records
 from claimlab.report import page as report
 
 ROOT = Path(__file__).parents[1]

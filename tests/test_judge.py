@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from claimlab import Statistical, judge
-from claimlab.judge import REFUTED, SUPPORTED, UNRESOLVED
+from claimlab import Statistical
+from claimlab.judge import sequential as judge
+from claimlab.judge.sequential import REFUTED, SUPPORTED, UNRESOLVED
 
 DEFAULT = Statistical()
 

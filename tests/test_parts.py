@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from claimlab.nets.parts import PARTS, part
+from claimlab.parts.modules import PARTS, part
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 import claimlab.report.page
-from claimlab import discover, records
-from claimlab.recorder import load_what_figures_need
-from claimlab.records import Record
+from claimlab.declare import modules as discover
+from claimlab.plugin.recorder import load_what_figures_need
+from claimlab.records import record as records
+from claimlab.records.record import Record
 
 # hypothesis above and all this are loaded because a run inside this process forgets what it was the first to load.
 load_what_figures_need()
@@ -416,7 +417,10 @@ def test_device_all_with_one_device_is_that_device(bench, monkeypatch):
 
 
 def test_device_all_judges_statistical_claims_on_every_device(bench, monkeypatch):
-    monkeypatch.setattr("claimlab.plugin._available_devices", lambda name: ("cpu", "cpu:0"))  # two names of one device
+    # two names of one device
+    monkeypatch.setattr(
+        "claimlab.plugin.collection._available_devices", lambda name: ("cpu", "cpu:0")
+    )  # two names of one device
     bench.write("drawn", TRIAL)
     bench.write("sum", EXACT, evidence="Exact()")
     result = bench.run("claims", "--device", "all")

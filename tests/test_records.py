@@ -12,8 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claimlab import records
-from claimlab.records import NotARecordError, Record
+from claimlab.records import record as records
+from claimlab.records.record import NotARecordError, Record
 
 ROOT = Path(__file__).parents[1]
 

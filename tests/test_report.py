@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from claimlab import __main__ as command_line
-from claimlab import discover, records
-from claimlab.records import Record
+from claimlab.declare import modules as discover
+from claimlab.records import record as records
+from claimlab.records.record import Record
 from claimlab.report import deck, figures, page, paths, words
 
 PLAN = {"holds": 0.95, "broken": 0.5, "false_fail": 1e-7, "false_pass": 1e-3, "max_seeds": 128, "block": 16}

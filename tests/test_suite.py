@@ -11,8 +11,11 @@ from types import ModuleType
 
 import pytest
 
-from claimlab import Statistical, discover, judge, records
-from claimlab.records import Record
+from claimlab import Statistical
+from claimlab.declare import modules as discover
+from claimlab.judge import sequential as judge
+from claimlab.records import record as records
+from claimlab.records.record import Record
 from claimlab.report import deck
 
 ROOT = Path(__file__).parents[1]

@@ -10,8 +10,8 @@ import pytest
 from scipy import stats
 
 from claimlab import __main__ as command_line
-from claimlab import records
-from claimlab.records import Record
+from claimlab.records import record as records
+from claimlab.records.record import Record
 from claimlab.report import compare, summary
 from claimlab.report.effects import Effect, effects
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from claimlab.records import Record
+from claimlab.records.record import Record
 from claimlab.report.effects import Effect, effects
 
 # A test's cost is worth a line when it changed by this factor and by so many seconds: less is a machine's noise.

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
-from claimlab.records import Record
+from claimlab.records.record import Record
 
 DECK = "Learning with Deep Networks: Expressivity, Optimization & Generalization"
 AUTHORS = "Charles Ollion and Olivier Grisel"

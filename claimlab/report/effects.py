@@ -7,8 +7,8 @@ import math
 import warnings
 from dataclasses import dataclass
 
-from claimlab import records
-from claimlab.records import Record
+from claimlab.records import record as records
+from claimlab.records.record import Record
 
 CONFIDENCE = 0.95
 _RESAMPLES = 2000

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from claimlab import discover, records
-from claimlab.records import Record
+from claimlab.declare import modules as discover
+from claimlab.records import record as records
+from claimlab.records.record import Record
 from claimlab.report.words import RAISED
 
 if TYPE_CHECKING:

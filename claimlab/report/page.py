@@ -16,9 +16,12 @@ from types import MappingProxyType
 import jinja2
 from markupsafe import Markup
 
-from claimlab import discover, judge, records, terminal
-from claimlab.claim import FINDINGS
-from claimlab.records import Record
+from claimlab.declare import modules as discover
+from claimlab.declare.claim import FINDINGS
+from claimlab.judge import sequential as judge
+from claimlab.plugin import terminal
+from claimlab.records import record as records
+from claimlab.records.record import Record
 from claimlab.report import compare, deck, figures, paths, words
 
 _HERE = Path(__file__).parent

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from claimlab import judge
-from claimlab.claim import Statistical
-from claimlab.records import Record
+from claimlab.declare.claim import Statistical
+from claimlab.judge import sequential as judge
+from claimlab.records.record import Record
 from claimlab.report import words
 
 # How the lines of a claim differ: the claim and its other tests in cool colours, controls in warm ones.

@@ -5,8 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from claimlab import judge, records, terminal
-from claimlab.records import Record
+from claimlab.judge import sequential as judge
+from claimlab.plugin import terminal
+from claimlab.records import record as records
+from claimlab.records.record import Record
 from claimlab.report import deck, words
 from claimlab.report.compare import Changes
 from claimlab.report.effects import effects

@@ -5,9 +5,10 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from claimlab import judge, records
-from claimlab.claim import Statistical
-from claimlab.records import Record
+from claimlab.declare.claim import Statistical
+from claimlab.judge import sequential as judge
+from claimlab.records import record as records
+from claimlab.records.record import Record
 from claimlab.report.compare import Moved
 from claimlab.report.effects import Effect, effects
 

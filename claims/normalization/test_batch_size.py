@@ -19,7 +19,7 @@ from claimlab import Certificate, Claim, Rows, Statistical
 from claimlab.data.digits import CLASSES, digits
 from claimlab.measure.fit import accuracy, cross_entropy
 from claimlab.nets import CNN, Running, batch_norm
-from claimlab.nets.parts import part
+from claimlab.parts.modules import part
 from claimlab.seeds import Seeds
 from claimlab.train import SGD, train
 

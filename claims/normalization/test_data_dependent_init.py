@@ -26,7 +26,7 @@ from claimlab.data.digits import digits
 from claimlab.measure.fit import cross_entropy
 from claimlab.nets.mlp import MLP
 from claimlab.nets.norm import weight_norm
-from claimlab.nets.parts import part
+from claimlab.parts.modules import part
 from claimlab.train.loop import train
 from claimlab.train.optimizers import SGD
 

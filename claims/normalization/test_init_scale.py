@@ -34,7 +34,7 @@ from claimlab import Certificate, Claim, Rows, Statistical
 from claimlab.data.digits import digits
 from claimlab.measure.fit import accuracy, cross_entropy
 from claimlab.nets import MLP
-from claimlab.nets.parts import part
+from claimlab.parts.modules import part
 from claimlab.seeds import Seeds
 from claimlab.train import SGD, train
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from claimlab import Certificate, Claim, Property
-from claimlab.nets.parts import part
+from claimlab.parts.modules import part
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -24,7 +24,7 @@ from claimlab import Certificate, Claim, Rows, Statistical
 from claimlab.data.digits import CLASSES, digits
 from claimlab.measure.fit import accuracy, cross_entropy
 from claimlab.nets import encoder_layer, encoder_parameters, layer_norm, recurrent_parameters
-from claimlab.nets.parts import part
+from claimlab.parts.modules import part
 from claimlab.train import Adam, train
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from claimlab import Certificate, Claim, Property
 from claimlab.measure.count import elements
-from claimlab.nets.parts import part
+from claimlab.parts.modules import part
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from claimlab import Certificate, Claim, Property
-from claimlab.nets.parts import part
+from claimlab.parts.modules import part
 from claimlab.train.optimizers import SGD, Adam
 
 if TYPE_CHECKING:

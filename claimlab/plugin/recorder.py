@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from claimlab import judge, records, terminal
-from claimlab.judging import Run
+from claimlab.judge import sequential as judge
+from claimlab.plugin import terminal
+from claimlab.plugin.fixture import Run
+from claimlab.records import record as records
 
 if TYPE_CHECKING:
     from claimlab.report.figures import Picture

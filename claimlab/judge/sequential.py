@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from claimlab.claim import Statistical
+from claimlab.declare.claim import Statistical
 
 SUPPORTED, REFUTED, UNRESOLVED = "SUPPORTED", "REFUTED", "UNRESOLVED"
 

@@ -14,8 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from claimlab import __version__, discover, evidence, judge, records, terminal
-from claimlab.claim import Claim, Evidence, Exact, Property, Statistical
+from claimlab import __version__
+from claimlab.declare import modules as discover
+from claimlab.declare.claim import Claim, Evidence, Exact, Property, Statistical
+from claimlab.judge import evidence
+from claimlab.judge import sequential as judge
+from claimlab.plugin import terminal
+from claimlab.records import record as records
 
 if TYPE_CHECKING:
     from claimlab.seeds import Seeds

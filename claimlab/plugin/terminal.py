@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from claimlab import judge, records
-from claimlab.claim import FINDINGS, Statistical
-from claimlab.records import Record
+from claimlab.declare.claim import FINDINGS, Statistical
+from claimlab.judge import sequential as judge
+from claimlab.records import record as records
+from claimlab.records.record import Record
 
 _SHOWN_SEEDS = 5
 

@@ -13,9 +13,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from claimlab import discover, judge
-from claimlab.claim import Certificate, Property, Rows, Statistical
-from claimlab.records import NOT_FINITE, plain
+from claimlab.declare import modules as discover
+from claimlab.declare.claim import Certificate, Property, Rows, Statistical
+from claimlab.judge import sequential as judge
+from claimlab.records.record import NOT_FINITE, plain
 
 if TYPE_CHECKING:
     from claimlab.seeds import Seeds

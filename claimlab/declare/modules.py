@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from claimlab.claim import KINDS, Claim, Evidence, plan_problems, problems
+from claimlab.declare.claim import KINDS, Claim, Evidence, plan_problems, problems
 
 
 def tests_of(module: ModuleType) -> dict[str, Callable[..., Any]]:
@@ -96,7 +96,7 @@ def load(path: Path) -> ModuleType:
 
 def traceback_of(error: BaseException) -> str:
     """Where an error came up, from a claim's code on; frames of claimlab and of pytest's import are left out."""
-    ours = (str(Path(__file__).parent), "<frozen importlib")
+    ours = (str(Path(__file__).parents[1]), "<frozen importlib")
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(ours)]
     return "".join(traceback.format_list(frame for frame in frames if "_pytest" not in Path(frame.filename).parts))
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from claimlab import discover, records
-from claimlab.claim import KINDS, Claim, Statistical
-from claimlab.judging import Judge, Run, make_declaration
-from claimlab.recorder import Recorder
+from claimlab.declare import modules as discover
+from claimlab.declare.claim import KINDS, Claim, Statistical
+from claimlab.plugin.fixture import Judge, Run, make_declaration
+from claimlab.plugin.recorder import Recorder
+from claimlab.records import record as records
 
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 

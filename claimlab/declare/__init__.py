@@ -1,0 +1,1 @@
+"""What a claim module declares, and the rules it keeps."""

@@ -1,0 +1,1 @@
+"""What can be swapped: the layers, initialisations and optimizers that claims are about."""

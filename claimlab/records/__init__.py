@@ -1,0 +1,1 @@
+"""What a judged test leaves behind."""
