@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from claimlab import __version__
-from claimlab.records import record as records
+from claimlab.declare import deck as decks
+from claimlab.declare.modules import FOLDER
+from claimlab.records import files
+from claimlab.records.record import Record
 
 # pytest's own words for it: 4 is a wrong command line.
 WRITTEN, LEFT_SOMETHING_OUT, USAGE = 0, 1, 4
@@ -130,25 +133,29 @@ def write_report(
 
 def _written(
     form: str,
-    judged: list[records.Record],
-    base: list[records.Record] | None,
+    judged: list[Record],
+    base: list[Record] | None,
     complaints: list[str],
     root: Path,
 ) -> str:
     from claimlab.report import compare, page, summary
 
+    try:
+        deck = decks.read(root / FOLDER)
+    except decks.BadDeckError as error:
+        raise UsageError(str(error)) from None
     match form:
         case "json":
-            return summary.claims_json(judged, complaints)
+            return summary.claims_json(judged, deck, complaints)
         case "markdown":
             changes = None if base is None else compare.changes(base, judged)
-            return summary.markdown(judged, complaints, changes)
+            return summary.markdown(judged, deck, complaints, changes)
         case _:
             return page.render(judged, root=root, complaints=complaints, base=base)
 
 
-def _read_all(sources: Sequence[Path]) -> tuple[list[records.Record], list[str]]:
-    judged: list[records.Record] = []
+def _read_all(sources: Sequence[Path]) -> tuple[list[Record], list[str]]:
+    judged: list[Record] = []
     complaints: list[str] = []
     for source in sources:
         found, unread = _read(_file(source))
@@ -158,12 +165,12 @@ def _read_all(sources: Sequence[Path]) -> tuple[list[records.Record], list[str]]
 
 
 def _file(source: Path) -> Path:
-    return source / "records.jsonl" if source.is_dir() else source
+    return source / files.RECORDS if source.is_dir() else source
 
 
-def _read(file: Path) -> tuple[list[records.Record], list[str]]:
+def _read(file: Path) -> tuple[list[Record], list[str]]:
     try:
-        found, complaints = records.read(file)
+        found, complaints = files.read(file)
     except FileNotFoundError:
         raise UsageError(f"there is no file {file}.") from None
     except OSError as error:
@@ -176,7 +183,7 @@ def _read(file: Path) -> tuple[list[records.Record], list[str]]:
 
 
 def _project(here: Path) -> Path:
-    return next((directory for directory in (here, *here.parents) if (directory / "claims").is_dir()), here)
+    return next((directory for directory in (here, *here.parents) if (directory / FOLDER).is_dir()), here)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,6 @@ evidence       the check                                     returns
 =============  ============================================  ==================================
 """
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,11 +42,12 @@ class Property:
 
 @dataclass(frozen=True)
 class Statistical:
-    """Independent seeds, one win or loss each, judged by a sequential probability ratio test (see `claimlab.judge`).
+    """Independent seeds, one win or loss each, judged by a sequential probability ratio test.
 
     `holds` is the win rate the claim promises, `broken` the one it has when the effect is gone; `false_fail` bounds
     the chance that a true claim goes red and `false_pass` the chance that a broken one stays green. All seeds of a
-    `block` train at once; the block is the claim's unit of work and is the same wherever it runs.
+    `block` train at once; the block is the claim's unit of work and is the same wherever it runs. A `dtype` is the
+    precision that the trial needs ("float64"), whatever a run asks for; without one it computes in the run's.
     """
 
     kind = "statistical"
@@ -58,6 +57,7 @@ class Statistical:
     false_pass: float = 1e-3
     max_seeds: int = 128
     block: int = 16
+    dtype: str | None = None
 
 
 Evidence = Exact | Property | Statistical
@@ -96,45 +96,6 @@ class Claim:
         return self.id.partition("/")[0]
 
 
-def problems(claim: object) -> Iterator[str]:
-    """What is wrong with a declaration, one clear sentence each."""
-    if not isinstance(claim, Claim):
-        yield f"CLAIM must be a claimlab.Claim, not {type(claim).__name__}."
-        return
-    if not re.fullmatch(r"[a-z0-9-]+/[a-z0-9-]+", str(claim.id)):
-        yield f"CLAIM.id {claim.id!r} must read section/name in lower case with dashes, like 'depth/tents-double'."
-    if str(claim.finding) not in FINDINGS:
-        yield f"CLAIM.finding {claim.finding!r} is unknown; choose one of {', '.join(FINDINGS)}."
-    if not isinstance(claim.covers, tuple) or not claim.covers or not all(isinstance(e, str) for e in claim.covers):
-        yield "CLAIM.covers must be a tuple of catalogue entries, like ('H15',)."
-    if not isinstance(claim.version, int) or claim.version < 1:
-        yield f"CLAIM.version {claim.version!r} must be a whole number from 1."
-    for field in ("slide", "says", "statement", "reason", "scope", "source"):
-        if not str(getattr(claim, field) or "").strip():
-            yield f"CLAIM.{field} is empty; the report has nothing to print there."
-    evidence = claim.evidence
-    if claim.finding == "untestable":
-        if evidence is not None:
-            yield "A claim found untestable gathers no evidence; leave CLAIM.evidence out."
-    elif not isinstance(evidence, Evidence):
-        yield "CLAIM.evidence must be Exact(), Property() or Statistical()."
-    else:
-        yield from plan_problems(evidence)
-
-
-def plan_problems(evidence: Evidence) -> Iterator[str]:
-    """What is wrong with the numbers of a plan, one clear sentence each."""
-    if isinstance(evidence, Statistical):
-        if not 0 < evidence.broken < evidence.holds < 1:
-            yield "Statistical evidence needs 0 < broken < holds < 1."
-        if not (0 < evidence.false_fail < 0.5 and 0 < evidence.false_pass < 0.5):
-            yield "Statistical evidence needs false_fail and false_pass between 0 and 0.5."
-        if not 1 <= evidence.block <= evidence.max_seeds:
-            yield "Statistical evidence needs a block of at least 1 and at most max_seeds seeds."
-    elif isinstance(evidence, Property) and evidence.examples < 1:
-        yield "Property evidence needs at least one example."
-
-
 class Certificate:
     """The outcome of an exact check: whether the predicate holds, and the numbers that show it."""
 
@@ -144,8 +105,14 @@ class Certificate:
 
 
 class Rows:
-    """The outcome of a trial on a block of S seeds: `win` (`[S]`, bool) and metrics (`[S]` or `[S, ...]`)."""
+    """The outcome of a trial on a block of S seeds: `win` (`[S]`, bool) and metrics (`[S]` or `[S, ...]`).
 
-    def __init__(self, *, win: Any, **metrics: Any) -> None:
+    `premise` (`[S]`, bool) says where the trial showed what it takes for granted: that both arms learn, that labels are
+    memorised. A seed without its premise speaks for nothing: it counts against what the test asks, as a loss where the
+    test supports and as a win where it refutes. So does a row with a number that is not finite.
+    """
+
+    def __init__(self, *, win: Any, premise: Any = None, **metrics: Any) -> None:
         self.win = win
+        self.premise = premise
         self.metrics = metrics

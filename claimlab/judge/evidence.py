@@ -1,32 +1,31 @@
-"""Gathering evidence: run a check of each kind and say what came of it.
+"""Gathering evidence: ask a question of any kind and say what came of it.
 
-`prove`, `explore` and `sample` take a claim module's check and return an `Outcome`: a verdict and the numbers behind
-it. They assert nothing; what a test asks for is compared with the verdict in `claimlab.judging`.
+`prove`, `explore` and `sample` return an `Outcome`: a verdict and the numbers behind it. They assert nothing; whoever
+asks compares the verdict with what the question wants.
 """
 
 import hashlib
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from unittest import mock
 
-from claimlab.declare import modules as discover
-from claimlab.declare.claim import Certificate, Property, Rows, Statistical
-from claimlab.judge import sequential as judge
-from claimlab.records.record import NOT_FINITE, plain
-
-if TYPE_CHECKING:
-    from claimlab.seeds import Seeds
+from claimlab.declare.claim import Certificate, Property, Statistical
+from claimlab.declare.modules import traceback_of
+from claimlab.declare.questions import Question
+from claimlab.judge import sequential
+from claimlab.judge.plain import plain
+from claimlab.judge.task import BadCheckError, Columns, Measure, One, Sequential, Stopping, Task
 
 __tracebackhide__ = True  # a check that runs out of time is told where its own code stood
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a check came to: the fields of a record that depend on the evidence."""
+    """What a question came to: the fields of a record that depend on the evidence."""
 
     verdict: str
     seconds: float = 0.0
@@ -34,35 +33,34 @@ class Outcome:
     n: int | None = None
     path: tuple[float, ...] = ()
     seeds: tuple[int, ...] = ()
-    rows: dict[str, list[Any]] = field(default_factory=dict)
+    rows: Columns = field(default_factory=dict)
     numbers: dict[str, Any] = field(default_factory=dict)
     examples: int | None = None
     counterexample: str | None = None
 
 
-class BadCheckError(Exception):
-    """A check that raised, or returned something that cannot be judged; the message says what and where."""
+class UnansweredError(Exception):
+    """A question that could not be answered to its end: why, and what was measured until then."""
 
     def __init__(self, message: str, so_far: Outcome | None = None) -> None:
         super().__init__(message)
         self.so_far = so_far
 
 
-def prove(check: Callable[..., Certificate], world: dict[str, Any]) -> Outcome:
+def prove(question: Question) -> Outcome:
     """Exact evidence: one certificate, which holds or does not."""
     started = time.perf_counter()
-    certificate = _certificate(check, (), world, where="")
-    verdict = judge.SUPPORTED if certificate.holds else judge.REFUTED
+    certificate = _certificate(question, ())
+    verdict = sequential.SUPPORTED if certificate.holds else sequential.REFUTED
     return Outcome(verdict=verdict, seconds=time.perf_counter() - started, numbers=plain(certificate.numbers))
 
 
-def explore(
-    check: Callable[..., Certificate], plan: Property, given: Any, world: dict[str, Any], *, key: str, shrink: bool
-) -> Outcome:
+def explore(question: Question, plan: Property, *, epoch: str) -> Outcome:
     """Property evidence: Hypothesis draws worlds from `given`; the first that fails refutes.
 
-    With `shrink` it is made as small as can be, for those who will read it; that costs far more than finding it. `key`
-    names the stream of worlds (claim and epoch), so that a run is repeatable and an epoch draws fresh ones.
+    It is made as small as can be, for those who will read it, unless the question is a control: that is there to be
+    refuted, any world does, and shrinking one costs far more than finding it. The stream of worlds is named by claim,
+    version, epoch and test, so that a run is repeatable and an epoch draws fresh ones.
     """
     import hypothesis
     from hypothesis import HealthCheck, Phase
@@ -78,7 +76,7 @@ def explore(
     def attempt(drawn: Any) -> None:
         nonlocal examples, failing
         examples += 1
-        certificate = _certificate(check, (drawn,), world, where=f" on the world {drawn!r}")
+        certificate = _certificate(question, (drawn,), where=f" on the world {drawn!r}")
         if not certificate.holds:
             failing = (drawn, certificate)
             raise RefutedError
@@ -88,25 +86,26 @@ def explore(
         hypothesis.settings.get_profile("default"), max_examples=plan.examples, derandomize=True, database=None,
         deadline=None, print_blob=False, report_multiple_bugs=False, suppress_health_check=[HealthCheck.too_slow],
         # Explaining a counterexample is never asked for: it costs ten times what finding it does.
-        phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
+        phases=[Phase.generate] if question.control else [Phase.generate, Phase.shrink],
     )  # fmt: skip
+    key = f"{question.claim.id} {question.claim.version} {epoch} {question.test}"
     seed = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest())
     try:
         with _worlds_of_their_own():
-            hypothesis.seed(seed)(profile(hypothesis.given(given)(attempt)))()
+            hypothesis.seed(seed)(profile(hypothesis.given(question.given)(attempt)))()
     except RefutedError:
         assert failing is not None
         drawn, certificate = failing
         return Outcome(
-            verdict=judge.REFUTED,
+            verdict=sequential.REFUTED,
             seconds=time.perf_counter() - started,
             examples=examples,
             counterexample=repr(drawn),
             numbers=plain(certificate.numbers),
         )
     except HypothesisException as error:
-        raise BadCheckError(f"Hypothesis could not explore the worlds: {error}") from error
-    return Outcome(verdict=judge.SUPPORTED, seconds=time.perf_counter() - started, examples=examples)
+        raise UnansweredError(f"Hypothesis could not explore the worlds: {error}") from error
+    return Outcome(verdict=sequential.SUPPORTED, seconds=time.perf_counter() - started, examples=examples)
 
 
 @contextmanager
@@ -125,113 +124,55 @@ def _worlds_of_their_own() -> Generator[None]:
         yield
 
 
-def sample(
-    trial: Callable[..., Rows],
-    plan: Statistical,
-    block: Callable[[range], "Seeds"],
-    world: dict[str, Any],
-    *,
-    fixed: int | None = None,
-    only: int | None = None,
-) -> Outcome:
-    """Statistical evidence: blocks of seeds, judged one by one until the sequential test decides.
+def sample(question: Question, ask: Task, stopping: Stopping, measure: Measure) -> Outcome:
+    """Statistical evidence: blocks of seeds, until `stopping` has enough. `ask` is the task of any block.
 
-    `fixed` runs exactly that many seeds and leaves the verdict to the certificate's bound; `only` runs the one block
-    that holds the seed `only` and keeps its row alone (the whole block, so that it trains as it did in the run).
+    Raises `UnansweredError`, with the blocks before, for a block that cannot be measured.
     """
     started = time.perf_counter()
+    plan = question.plan
+    assert isinstance(plan, Statistical)
     seeds: list[int] = []
-    columns: dict[str, list[Any]] = {}
-    judgement = judge.judge((), plan)
-    first = 0 if only is None else only - only % plan.block
-    while True:
-        indices = range(first + len(seeds), first + len(seeds) + plan.block)
-        rows = _rows(trial, block(indices), world, so_far=_outcome(judge.UNRESOLVED, judgement, seeds, columns))
-        if columns and set(rows) != set(columns):
-            so_far = _outcome(judge.UNRESOLVED, judgement, seeds, columns)
-            raise BadCheckError("The trial's rows changed their columns between two blocks of seeds.", so_far)
-        seeds += indices
+    columns: Columns = {}
+    while not seeds or not stopping.enough(columns["win"]):
+        first = stopping.first + len(seeds)
+        block = tuple(range(first, first + plan.block))
+        try:
+            rows = measure(replace(ask, seeds=block), question)
+            if columns and set(rows) != set(columns):
+                raise BadCheckError("The trial's rows changed their columns between two blocks of seeds.")
+        except BadCheckError as error:
+            raise UnansweredError(str(error), _judged(Sequential(plan), seeds, columns, plan)) from error
+        seeds += block
         for name, column in rows.items():
             columns.setdefault(name, []).extend(column)
-        if only is not None:
-            place = only - first
-            row = {name: [column[place]] for name, column in columns.items()}
-            verdict = judge.SUPPORTED if row["win"][0] else judge.REFUTED
-            outcome = Outcome(verdict=verdict, wins=int(row["win"][0]), n=1, seeds=(only,), rows=row)
-            break
-        if fixed is not None:
-            if len(seeds) < fixed:
-                continue
-            wins = columns["win"][:fixed]
-            outcome = Outcome(
-                verdict=judge.UNRESOLVED, wins=sum(wins), n=fixed, seeds=tuple(seeds[:fixed]),
-                rows={name: column[:fixed] for name, column in columns.items()},
-            )  # fmt: skip
-            break
-        judgement = judge.judge(columns["win"], plan)
-        if judgement.verdict:
-            outcome = _outcome(judgement.verdict, judgement, seeds, columns)
-            break
-    return replace(outcome, seconds=time.perf_counter() - started)
+    return replace(_judged(stopping, seeds, columns, plan), seconds=time.perf_counter() - started)
 
 
-def _outcome(verdict: str, judgement: judge.Judgement, seeds: list[int], columns: dict[str, list[Any]]) -> Outcome:
-    return Outcome(
-        verdict=verdict,
-        wins=judgement.wins,
-        n=judgement.n,
-        path=judgement.path,
-        seeds=tuple(seeds),
-        rows=columns,
-    )
+def _judged(stopping: Stopping, seeds: list[int], columns: Columns, plan: Statistical) -> Outcome:
+    """What the kept seeds come to. Only a sequential test has a verdict of its own; one seed wins or loses."""
+    kept = stopping.kept()
+    rows = {name: column[kept] for name, column in columns.items()}
+    wins = rows.get("win", [])
+    if isinstance(stopping, Sequential):
+        judgement = sequential.decide(wins, plan)
+        verdict = judgement.verdict or sequential.UNRESOLVED
+        n, won, path = judgement.n, judgement.wins, judgement.path
+    else:
+        n, won, path, verdict = len(wins), sum(wins), (), sequential.UNRESOLVED
+        if isinstance(stopping, One):
+            verdict = sequential.SUPPORTED if wins[0] else sequential.REFUTED
+    return Outcome(verdict=verdict, wins=won, n=n, path=path, seeds=tuple(seeds[kept]), rows=rows)
 
 
-def _certificate(
-    check: Callable[..., Certificate], arguments: tuple[Any, ...], world: dict[str, Any], *, where: str
-) -> Certificate:
+def _certificate(question: Question, arguments: tuple[Any, ...], *, where: str = "") -> Certificate:
     try:
-        certificate = check(*arguments, **world)
+        certificate = question.check(*arguments, **question.world)
     except Exception as error:
         if type(error).__module__.startswith("hypothesis"):
             raise  # Hypothesis steers by exceptions of its own (assume, stop).
-        raise BadCheckError(_raised("The check", error, where)) from error
+        said = f"The check raised {type(error).__name__}{where}: {error}\n{traceback_of(error)}"
+        raise UnansweredError(said) from error
     if not isinstance(certificate, Certificate):
-        raise BadCheckError(f"The check must return a Certificate, not {type(certificate).__name__}.")
+        raise UnansweredError(f"The check must return a Certificate, not {type(certificate).__name__}.")
     return certificate
-
-
-def _rows(
-    trial: Callable[..., Rows], seeds: "Seeds", world: dict[str, Any], *, so_far: Outcome
-) -> dict[str, list[Any]]:
-    """A block's rows as plain columns, `win` first. A row with a number that is not finite is a loss."""
-    where = f" on seeds {seeds.indices[0]} to {seeds.indices[-1]} of epoch {seeds.epoch!r}"
-    try:
-        rows = trial(seeds, **world)
-    except Exception as error:
-        raise BadCheckError(_raised("The trial", error, where), so_far) from error
-    if not isinstance(rows, Rows):
-        raise BadCheckError(f"The trial must return Rows(win=..., ...), not {type(rows).__name__}.", so_far)
-    columns = {"win": plain(rows.win)} | {name: plain(column) for name, column in rows.metrics.items()}
-    for name, column in columns.items():
-        if not isinstance(column, list) or len(column) != len(seeds):
-            size = len(column) if isinstance(column, list) else "no"
-            raise BadCheckError(
-                f"The trial returned {size} rows of {name!r} for {len(seeds)} seeds{where}; it must return one a seed.",
-                so_far,
-            )
-    if not all(isinstance(win, bool) for win in columns["win"]):
-        raise BadCheckError("The trial's `win` must be boolean, one a seed.", so_far)
-    metrics = [column for name, column in columns.items() if name != "win"]
-    columns["win"] = [win and all(_finite(column[row]) for column in metrics) for row, win in enumerate(columns["win"])]
-    return columns
-
-
-def _finite(value: Any) -> bool:
-    if isinstance(value, list):
-        return all(_finite(entry) for entry in value)
-    return value not in NOT_FINITE  # `plain` has turned them into words
-
-
-def _raised(what: str, error: Exception, where: str) -> str:
-    """The error in one sentence, then where in the claim's code it came up."""
-    return f"{what} raised {type(error).__name__}{where}: {error}\n{discover.traceback_of(error)}"

@@ -65,7 +65,7 @@ class Judgement:
         return len(self.path)
 
 
-def judge(wins: Iterable[bool], plan: Statistical) -> Judgement:
+def decide(wins: Iterable[bool], plan: Statistical) -> Judgement:
     """Judge seeds in their order. The verdict is None while more seeds are needed.
 
     Seeds beyond the first crossing are not looked at: they belong to a block that had to be trained whole.

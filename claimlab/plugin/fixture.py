@@ -1,148 +1,150 @@
-"""The `judge` fixture: gathers a test's evidence, compares it with what the test asks for, and makes the record."""
+"""The `judge` fixture: answers a test's question, compares the answer with what the test asks for, keeps the record."""
 
-import platform
+import os
 import shlex
-import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from functools import cache
-from importlib import metadata
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from claimlab import __version__
-from claimlab.declare import modules as discover
-from claimlab.declare.claim import Claim, Evidence, Exact, Property, Statistical
-from claimlab.judge import evidence
-from claimlab.judge import sequential as judge
-from claimlab.plugin import terminal
-from claimlab.records import record as records
-
-if TYPE_CHECKING:
-    from claimlab.seeds import Seeds
+from claimlab.declare.claim import Claim, Exact, Property, Statistical
+from claimlab.declare.digest import digest
+from claimlab.declare.questions import Asked, Judge, Question
+from claimlab.judge import sequential
+from claimlab.judge.evidence import Outcome, UnansweredError, explore, prove, sample
+from claimlab.judge.plain import described
+from claimlab.judge.task import Fixed, One, Sequential, Stopping, Task, measure, precision
+from claimlab.plugin.collection import EXCUSE, QUESTION, Declaration
+from claimlab.plugin.options import PINNED, RUN, Run
+from claimlab.records.provenance import provenance
+from claimlab.records.record import DECLARED, ERROR, Record, encode, lost
+from claimlab.report.failure import failure, short
 
 __tracebackhide__ = True  # a test that fails in here is told where its own code stood
 
 # What a run does without options; a command that repeats a test names only what differs.
-USUAL = {"epoch": "pinned", "dtype": "float32", "device": "cpu"}
+_USUAL = {"epoch": PINNED, "dtype": "float32", "device": "cpu"}
+
+SITTING = pytest.StashKey["Sitting"]()
 
 
-@dataclass(frozen=True)
-class Run:
-    """What the options of one pytest run say."""
+@pytest.fixture(name="judge")
+def judge_fixture(request: pytest.FixtureRequest) -> Judge:
+    """Judges a claim's check: judge(trial, width=2).refutes()."""
+    item = request.node
+    question = item.stash.get(QUESTION, None)
+    if question is None:
+        pytest.fail("The judge fixture belongs to the modules of claims.", pytrace=False)
+    run = request.config.stash[RUN]
+    item.stash[SITTING] = sitting = Sitting(item, question, run, getattr(request, "param", run.devices[0]))
+    return Judge(sitting.answer)
 
-    epoch: str
-    devices: tuple[str, ...]
-    dtype: str
-    report: Path
-    certify: int | None
-    claim_seed: int | None
 
+class Sitting:
+    """One question before the judge: what comes of it, and the record that stays."""
 
-class Judge:
-    """The fixture of a claim's test: `judge(check, **world)` gathers evidence, `.supports()` or `.refutes()` asserts.
-
-    `check` is a trial, an exact check or, with `given=` a Hypothesis strategy, a property (see `claimlab.claim`).
-    One test judges once.
-    """
-
-    def __init__(self, item: pytest.Function, claim: Claim, run: Run, device: str) -> None:
-        self.item, self.claim, self.run, self.device = item, claim, run, device
-        self.plan: Evidence = discover.evidence_of(item.function, claim)
-        self.outcome: evidence.Outcome | None = None
-        self.is_control = item.originalname.startswith("test_control")
-        self.asks = ""
+    def __init__(self, item: pytest.Function, question: Question, run: Run, device: str) -> None:
+        self.item, self.question, self.run, self.device = item, question, run, device
+        self.outcome = Outcome(verdict=ERROR)
         self.message = ""
         self.record: str | None = None
-        self.passed: bool | None = None
         self.shown: str | None = None
 
-    def __call__(self, check: Callable[..., Any], /, *, given: Any = None, **world: Any) -> "Judge":
-        if self.outcome is not None:
-            pytest.fail("A test judges once; write a second test for a second verdict.", pytrace=False)
+    def answer(self, asked: Asked) -> None:
+        """Gather the evidence and assert that it says what the question asks for."""
         try:
-            self.outcome = self._gather(check, given, world)
-        except evidence.BadCheckError as error:
-            self.outcome = error.so_far
+            with _one_thread():
+                self.outcome = self._gather()
+        except UnansweredError as error:
+            self.outcome = error.so_far or self.outcome
             self.failed(str(error))
         if self.message:  # out of the `except`, so that pytest shows the sentence alone
-            pytest.fail(f"{self.claim.id}: {self.message}", pytrace=False)
-        return self
-
-    def supports(self) -> None:
-        """Assert that the evidence supports the predicate."""
-        self._assert("supports", wanted=judge.SUPPORTED)
-
-    def refutes(self) -> None:
-        """Assert that the evidence refutes the predicate: what a control does, and a claim the deck words wrongly."""
-        self._assert("refutes", wanted=judge.REFUTED)
-
-    def failed(self, reason: str) -> None:
-        """Keep a record of a test that failed without evidence of its own: judged nothing, ran out of time, ..."""
-        self.outcome = self.outcome or evidence.Outcome(verdict=records.ERROR)
-        self.message = reason
-        self._keep(verdict=records.ERROR, passed=False)
-
-    def _gather(self, check: Callable[..., Any], given: Any, world: dict[str, Any]) -> evidence.Outcome:
-        match self.plan:
-            case Property() as plan:
-                if given is None:
-                    raise evidence.BadCheckError("A property needs worlds: judge(check, given=a Hypothesis strategy).")
-                key = f"{self.claim.id} {self.claim.version} {self.run.epoch} {self.item.originalname}"
-                # A control is there to be refuted, and any world does that; elsewhere the smallest one is news.
-                return evidence.explore(check, plan, given, world, key=key, shrink=not self.is_control)
-            case Statistical() as plan:
-                fixed, only = self.run.certify, self.run.claim_seed
-                return evidence.sample(check, plan, self._block, world, fixed=fixed, only=only)
-            case _:
-                return evidence.prove(check, world)
-
-    def _block(self, indices: range) -> "Seeds":
-        import torch
-
-        from claimlab.seeds import Seeds
-
-        return Seeds(
-            claim=self.claim.id,
-            version=self.claim.version,
-            epoch=self.run.epoch,
-            indices=tuple(indices),
-            device=torch.device(self.device),
-            dtype=getattr(torch, self.run.dtype),
-        )
-
-    def _assert(self, asks: str, *, wanted: str) -> None:
-        if self.outcome is None:
-            pytest.fail("The test judged nothing: call judge(check) before it asserts.", pytrace=False)
-        if self.asks:
-            pytest.fail("A test asserts once; write a second test for a second verdict.", pytrace=False)
-        self.asks = asks
-        if asks == "supports" and self.is_control:
-            pytest.fail("A control must be refuted: end it with .refutes().", pytrace=False)
+            pytest.fail(f"{self.question.claim.id}: {self.message}", pytrace=False)
+        wanted = sequential.SUPPORTED if asked.asks == "supports" else sequential.REFUTED
         verdict = self.outcome.verdict
-        if self.run.certify and isinstance(self.plan, Statistical):
+        if self.run.certify and isinstance(self.question.plan, Statistical):
             assert self.outcome.wins is not None
             assert self.outcome.n is not None
-            certified = judge.certifies(self.outcome.wins, self.outcome.n, self.plan, asks=asks)
-            verdict = wanted if certified else judge.UNRESOLVED
+            plan = self.question.plan
+            certified = sequential.certifies(self.outcome.wins, self.outcome.n, plan, asks=asked.asks)
+            verdict = wanted if certified else sequential.UNRESOLVED
         record = self._keep(verdict=verdict, passed=verdict == wanted)
-        if self.run.claim_seed is not None:
-            row = "  ".join(f"{name}={terminal.short(column[0])}" for name, column in record.rows.items())
-            self.shown = f"{self.claim.id}  {self.item.name}  seed {record.seeds[0]}:  {row}"
+        if self.run.seed is not None:
+            row = "  ".join(f"{name}={short(column[0])}" for name, column in record.rows.items())
+            self.shown = f"{self.question.claim.id}  {self.item.name}  seed {record.seeds[0]}:  {row}"
         if verdict != wanted:
-            pytest.fail(terminal.failure(record, wanted=wanted, one_seed=self._one_seed(record)), pytrace=False)
+            pytest.fail(failure(record, one_seed=self._one_seed(record)), pytrace=False)
 
-    def _keep(self, *, verdict: str, passed: bool) -> records.Record:
-        assert self.outcome is not None
-        record = make_record(self, self.outcome, verdict=verdict, passed=passed)
-        self.passed = passed
-        if self.run.claim_seed is None:
-            self.record = records.encode(record)
+    def failed(self, reason: str) -> None:
+        """Keep a record of a test that ended without a verdict: its check raised, it ran out of time, ..."""
+        self.message = reason
+        self._keep(verdict=ERROR, passed=False)
+
+    def _gather(self) -> Outcome:
+        match self.question.plan:
+            case Property() as plan:
+                return explore(self.question, plan, epoch=self.run.epoch)
+            case Statistical() as plan:
+                return sample(self.question, self._task(plan), self._stopping(plan), measure)
+            case _:
+                return prove(self.question)
+
+    def _task(self, plan: Statistical) -> Task:
+        return Task(
+            module=str(self.item.path),
+            digest=digest(self.item.path),
+            test=self.question.test,
+            epoch=self.run.epoch,
+            seeds=(),
+            device=self.device,
+            dtype=precision(plan, self.run.dtype),
+        )
+
+    def _stopping(self, plan: Statistical) -> Stopping:
+        if self.run.certify is not None:
+            return Fixed(self.run.certify)
+        return Sequential(plan) if self.run.seed is None else One(self.run.seed, plan.block)
+
+    def _keep(self, *, verdict: str, passed: bool) -> Record:
+        record = self._make_record(verdict=verdict, passed=passed)
+        if self.run.seed is None:
+            self.record = encode(record)
         return record
+
+    def _make_record(self, *, verdict: str, passed: bool) -> Record:
+        question, outcome = self.question, self.outcome
+        statistical = isinstance(question.plan, Statistical)
+        return Record(
+            **_in_its_own_words(question.claim, self.item),
+            **provenance(self.run.root),
+            test=question.test,
+            about=question.about,
+            asks=question.asks,
+            kind=question.plan.kind,
+            world=described(question.world),
+            verdict=verdict,
+            passed=passed,
+            excused=self.item.stash.get(EXCUSE, ""),
+            message=self.message,
+            seconds=outcome.seconds,
+            wins=outcome.wins,
+            n=outcome.n,
+            path=list(outcome.path),
+            plan={} if isinstance(question.plan, Exact) else asdict(question.plan),
+            seeds=list(outcome.seeds),
+            rows=outcome.rows,
+            numbers=outcome.numbers,
+            examples=outcome.examples,
+            counterexample=outcome.counterexample,
+            epoch=self.run.epoch,
+            device=self.device if statistical else "cpu",
+            dtype=precision(question.plan, self.run.dtype) if isinstance(question.plan, Statistical) else "exact",
+            command=self.command(),
+        )
 
     def command(self) -> str:
         """The command that repeats this test as it ran, from the project's folder."""
@@ -150,72 +152,58 @@ class Judge:
             return self._command(certify=str(self.run.certify))
         return self._command(epoch=self.run.epoch)
 
-    def _one_seed(self, record: records.Record) -> str | None:
-        lost = next(records.lost(record), None)
-        if lost is None or self.run.claim_seed is not None:
+    def _one_seed(self, record: Record) -> str | None:
+        against = next(lost(record), None)
+        if against is None or self.run.seed is not None:
             return None
-        return self._command(epoch=self.run.epoch, claim_seed=str(lost))
+        return self._command(epoch=self.run.epoch, seed=str(against))
 
     def _command(self, **options: str) -> str:
-        root = self.item.config.rootpath
         launcher = Path(sys.executable).with_name("pytest")
+        root = self.run.root
         words = [
             launcher.relative_to(root).as_posix() if launcher.is_relative_to(root) else "pytest",
-            f"{self.item.path.relative_to(root).as_posix()}::{self.item.originalname}",
+            f"{self.item.path.relative_to(root).as_posix()}::{self.question.test}",
         ]
-        if isinstance(self.plan, Statistical):
+        if isinstance(self.question.plan, Statistical):
             options |= {"dtype": self.run.dtype, "device": self.device}
         for option, value in options.items():
-            if USUAL.get(option) != value:
-                words += [f"--{option.replace('_', '-')}", value]
+            if _USUAL.get(option) != value:
+                words += [f"--claims-{option}", value]
         return shlex.join(words)
 
 
-def make_record(judge: Judge, outcome: evidence.Outcome, *, verdict: str, passed: bool) -> records.Record:
-    """The record of a judged test."""
-    item = judge.item
-    return records.Record(
-        **_in_its_own_words(judge.claim, item),
-        **_where(item),
-        test=item.originalname,
-        about=(item.function.__doc__ or "").strip(),
-        asks=judge.asks,
-        kind=judge.plan.kind,
-        verdict=verdict,
-        passed=passed,
-        message=judge.message,
-        seconds=outcome.seconds,
-        wins=outcome.wins,
-        n=outcome.n,
-        path=list(outcome.path),
-        plan=asdict(judge.plan) if not isinstance(judge.plan, Exact) else {},
-        seeds=list(outcome.seeds),
-        rows=outcome.rows,
-        numbers=outcome.numbers,
-        examples=outcome.examples,
-        counterexample=outcome.counterexample,
-        epoch=judge.run.epoch,
-        device=judge.device if isinstance(judge.plan, Statistical) else "cpu",
-        dtype=judge.run.dtype if isinstance(judge.plan, Statistical) else "exact",
-        command=judge.command(),
-    )
+@contextmanager
+def _one_thread() -> Generator[None]:
+    """One thread for a claim, however many the tests beside it may use; unless somebody asked for a number."""
+    torch = sys.modules.get("torch")
+    if torch is None or "OMP_NUM_THREADS" in os.environ:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
-def make_declaration(claim: Claim, item: pytest.Item, run: Run) -> records.Record:
+def _declaration(item: Declaration) -> Record:
     """The record of a claim that cannot be tested."""
-    return records.Record(
-        **_in_its_own_words(claim, item),
-        **_where(item),
+    run = item.config.stash[RUN]
+    return Record(
+        **_in_its_own_words(item.claim, item),
+        **provenance(run.root),
         test=item.name,
         about="",
         asks="",
         kind="none",
-        verdict=records.DECLARED,
+        verdict=DECLARED,
         passed=True,
         epoch=run.epoch,
         device="cpu",
         dtype="exact",
-        command=f"pytest {item.path.relative_to(item.config.rootpath).as_posix()}",
+        command=f"pytest {item.path.relative_to(run.root).as_posix()}",
     )
 
 
@@ -232,38 +220,23 @@ def _in_its_own_words(claim: Claim, item: pytest.Item) -> dict[str, Any]:
         "scope": claim.scope,
         "source": claim.source,
         "module": item.path.relative_to(item.config.rootpath).as_posix(),
-        "digest": discover.digest(item.path),
+        "digest": digest(item.path),
     }
 
 
-def _where(item: pytest.Item) -> dict[str, Any]:
-    return {
-        "commit": _commit(item.config.rootpath),
-        "threads": _threads(),
-        "torch": metadata.version("torch"),
-        "claimlab": __version__,
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}",
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-@cache
-def _commit(root: Path) -> str:
-    """The project's commit, marked when its files differ from it; the reports, which a run writes, are none of them."""
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(root), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-
-    try:
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!reports")
-        return git("rev-parse", "--short=10", "HEAD") + ("+" if changed else "")
-    except (OSError, subprocess.SubprocessError):
-        return ""
-
-
-def _threads() -> int:
-    """How many threads torch computes in; a check that never loaded it computes in one."""
-    torch = sys.modules.get("torch")
-    return torch.get_num_threads() if torch else 1
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, Any, pytest.TestReport]:
+    report = yield
+    if call.when != "call":
+        return report
+    if sitting := item.stash.get(SITTING, None):
+        if call.excinfo is not None and sitting.record is None and sitting.run.seed is None:
+            sitting.failed(call.excinfo.exconly())
+        # Attributes of a report travel from an xdist worker to the controller, where `Recorder` finds them.
+        report.claimlab_record = sitting.record
+        report.claimlab_shown = sitting.shown
+    elif isinstance(item, Declaration):
+        report.claimlab_record = encode(_declaration(item))
+    return report

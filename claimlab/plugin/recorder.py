@@ -10,27 +10,36 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from claimlab.judge import sequential as judge
+from claimlab.declare.modules import FOLDER
+from claimlab.judge import sequential
 from claimlab.plugin import terminal
-from claimlab.plugin.fixture import Run
-from claimlab.records import record as records
+from claimlab.plugin.options import RUN, Run, is_worker, make_writable, runs_claims
+from claimlab.records import files
+from claimlab.records.record import Record, decode, lost
 
 if TYPE_CHECKING:
     from claimlab.report.figures import Picture
 
-RECORDS, PREVIOUS, CERTIFICATES, PAGE = "records.jsonl", "records.previous.jsonl", "certificates.jsonl", "index.html"
+PAGE = "index.html"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not is_worker(config) and runs_claims(config) and not config.option.collectonly:
+        run = config.stash[RUN]
+        make_writable(run.report)
+        config.pluginmanager.register(Recorder(run), "claimlab-recorder")
 
 
 class Recorder:
     """Lives in the process that reports (the controller, under xdist) and writes each record as it arrives."""
 
-    def __init__(self, config: pytest.Config, run: Run) -> None:
-        self.config, self.run = config, run
-        self.judged: list[records.Record] = []
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.judged: list[Record] = []
         self.unjudged: list[str] = []
         self.shown: list[str] = []
         self.written = ""
-        self.artist = Artist(config.rootpath)
+        self.artist = Artist(run.root)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_setupnodes(self) -> None:
@@ -48,10 +57,10 @@ class Recorder:
         if line := getattr(report, "claimlab_record", None):
             if not self.judged and self.run.certify is None:
                 self._set_aside()
-            self.judged.append(records.decode(line))
+            self.judged.append(decode(line))
             if self.run.certify is None:
-                records.append(self.run.report / RECORDS, line)
-        elif report.failed and report.when != "teardown" and report.nodeid.startswith("claims/"):
+                files.append(self.run.report / files.RECORDS, line)
+        elif report.failed and report.when != "teardown" and report.nodeid.startswith(f"{FOLDER}/"):
             self.unjudged.append(report.nodeid)
         if report.when == "teardown":
             self.artist.see(report.nodeid, self.judged)
@@ -74,20 +83,20 @@ class Recorder:
 
     def _set_aside(self) -> None:
         """Keep the run before this one: what was measured is not lost to a run of two tests."""
-        path = self.run.report / RECORDS
+        path = self.run.report / files.RECORDS
         if path.exists():
-            path.replace(self.run.report / PREVIOUS)
+            path.replace(self.run.report / files.PREVIOUS)
 
     def _write(self) -> str:
         """Write what the whole run came to; says what and where."""
         if self.run.certify is not None:
-            path = self.run.report / CERTIFICATES
+            path = self.run.report / files.CERTIFICATES
             write_certificates(path, self.judged)
             return f"certificates: {path}"
         from claimlab.report import page
 
         path = self.run.report / PAGE
-        text = page.render(self.judged, root=self.config.rootpath, unjudged=self.unjudged, drawn=self.artist.pictures())
+        text = page.render(self.judged, root=self.run.root, unjudged=self.unjudged, drawn=self.artist.pictures())
         path.write_text(text, encoding="utf-8")
         return f"report: {path}"
 
@@ -109,7 +118,7 @@ class Artist:
         """What a worker has collected, which is what every worker has."""
         self.awaited = Counter(map(_module_of, nodeids))
 
-    def see(self, nodeid: str, judged: list[records.Record]) -> None:
+    def see(self, nodeid: str, judged: list[Record]) -> None:
         """A test is done: was it the last of its module?"""
         module = _module_of(nodeid)
         self.awaited[module] -= 1
@@ -122,7 +131,7 @@ class Artist:
         """The figures by their claims' ids; those of unfinished claims are left to the report."""
         return {claim: picture.result() for claim, picture in self.drawing.items()}
 
-    def _draw(self, tests: list[records.Record]) -> "Picture":
+    def _draw(self, tests: list[Record]) -> "Picture":
         from claimlab.report import page
 
         return page.picture(tests, self.root)
@@ -145,18 +154,16 @@ def load_what_figures_need() -> None:
         importlib.import_module(module)
 
 
-def write_certificates(path: Path, judged: list[records.Record]) -> None:
+def write_certificates(path: Path, judged: list[Record]) -> None:
     """Merge certificates into the file: a new one replaces the old one of the same test on the same device.
 
     Rows are left out: they are many, and the certify epoch draws them again.
     """
-    old = records.read(path)[0] if path.exists() else []
+    old = files.read(path)[0] if path.exists() else []
     by_test = {(record.claim, record.test, record.device): record for record in old}
     for record in judged:
         if record.wins is not None and record.n:
-            low, high = judge.clopper_pearson(record.wins, record.n)
-            slim = replace(
-                record, rows={}, seeds=[], numbers={"interval": [low, high], "lost": list(records.lost(record))}
-            )
+            low, high = sequential.clopper_pearson(record.wins, record.n)
+            slim = replace(record, rows={}, seeds=[], numbers={"interval": [low, high], "lost": list(lost(record))})
             by_test[record.claim, record.test, record.device] = slim
-    records.replace(path, (by_test[key] for key in sorted(by_test)))
+    files.replace(path, (by_test[key] for key in sorted(by_test)))

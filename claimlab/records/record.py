@@ -5,20 +5,18 @@ word for (nan, inf) are written as strings. `docs/records.md` describes every fi
 """
 
 import json
-import math
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin
 
-SCHEMA = 1
+from claimlab.declare.questions import is_control
+from claimlab.judge.plain import numbers, plain
+from claimlab.judge.task import speaks
+
+SCHEMA = 2
 ERROR = "ERROR"
 DECLARED = "DECLARED"
-
-# What stands in a record for the numbers that JSON has no word for.
-NOT_FINITE = ("nan", "inf", "-inf")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +41,12 @@ class Record:
     about: str
     asks: str
     kind: str
-    # What came of it.
+    # The world it asked in: the keywords of the check, functions and objects by name.
+    world: dict[str, Any] = field(default_factory=dict)
+    # What came of it. `excused` says why the opposite of what the test asks is no news in this precision.
     verdict: str
     passed: bool
+    excused: str = ""
     message: str = ""
     seconds: float = 0.0
     # Statistical evidence: `rows` holds a list for each metric, a value for each of `seeds`; the first `n` were judged.
@@ -63,6 +64,7 @@ class Record:
     epoch: str
     device: str
     dtype: str
+    parts: dict[str, str] = field(default_factory=dict)
     threads: int
     torch: str
     claimlab: str
@@ -81,7 +83,12 @@ class Record:
     @property
     def control(self) -> bool:
         """Whether this is a claim's control."""
-        return self.test.startswith("test_control")
+        return is_control(self.test)
+
+    @property
+    def good(self) -> bool:
+        """Whether it came out as found, or is excused."""
+        return self.passed or bool(self.excused)
 
     @property
     def declared(self) -> bool:
@@ -91,6 +98,10 @@ class Record:
 
 class NotARecordError(ValueError):
     """A line that cannot be read as a record; the message says why."""
+
+
+class OtherSchemaError(NotARecordError):
+    """A record that another version of claimlab wrote."""
 
 
 def encode(record: Record) -> str:
@@ -107,8 +118,9 @@ def decode(line: str) -> Record:
     if not isinstance(values, dict) or "schema" not in values or "claim" not in values:
         raise NotARecordError("the line is JSON, but not a claimlab record")
     if values["schema"] != SCHEMA:
-        raise NotARecordError(
-            f"the record has schema {values['schema']}; this version of claimlab reads schema {SCHEMA}"
+        raise OtherSchemaError(
+            f"the record has schema {values['schema']} and this version of claimlab reads schema {SCHEMA}; "
+            "run the claims again, or read it with the version that wrote it"
         )
     known = {entry.name: entry.type for entry in fields(Record)}
     given = {name: value for name, value in values.items() if name in known}
@@ -132,34 +144,6 @@ def _fits(value: object, wanted: Any) -> bool:
     return isinstance(value, get_origin(wanted) or wanted) and (wanted is not int or not isinstance(value, bool))
 
 
-def read(path: Path) -> tuple[list[Record], list[str]]:
-    """The records of a file, and a sentence for each line that could not be read."""
-    records, complaints = [], []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
-        if line.strip():
-            try:
-                records.append(decode(line))
-            except NotARecordError as error:
-                complaints.append(f"{path.name}, line {number}: {error}.")
-    return records, complaints
-
-
-def append(path: Path, line: str) -> None:
-    """Add one line in a single write, so that an interrupted run keeps every test judged so far."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    try:
-        os.write(handle, line.encode() + b"\n")
-    finally:
-        os.close(handle)
-
-
-def replace(path: Path, records: Iterable[Record]) -> None:
-    """Write a whole file of records at once: a reader sees the old one or the new one."""
-    beside = path.with_suffix(".partial")
-    beside.write_text("".join(encode(record) + "\n" for record in records), encoding="utf-8")
-    beside.replace(path)
-
-
 def table(record: Record) -> dict[str, list[Any]]:
     """The rows of a statistical record, judged seeds only, with their numbers as floats."""
     return {name: numbers(column[: record.n or 0]) for name, column in record.rows.items()}
@@ -173,27 +157,9 @@ def lost(record: Record) -> Iterator[int]:
             yield seed
 
 
-def numbers(value: Any) -> Any:
-    """A record's value with its nan and inf turned back into floats."""
-    if isinstance(value, list):
-        return [numbers(entry) for entry in value]
-    if isinstance(value, dict):
-        return {name: numbers(entry) for name, entry in value.items()}
-    return float(value) if value in NOT_FINITE else value
-
-
-def plain(value: Any) -> Any:
-    """Plain Python all the way down: tensors and arrays to lists, floats at nine digits, nan and inf to words."""
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, dict):
-        return {str(name): plain(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple | set | range):
-        return [plain(entry) for entry in value]
-    if isinstance(value, bool | int | str) or value is None:
-        return value
-    if isinstance(value, float):
-        return float(f"{value:.9g}") if math.isfinite(value) else str(value)
-    return str(value)
+def mute(record: Record) -> list[int]:
+    """The judged seeds that say nothing: without their premise, or with a number that is not finite."""
+    if not record.rows:
+        return []
+    judged = zip(record.seeds[: record.n or 0], speaks(record.rows), strict=False)
+    return [seed for seed, says in judged if not says]

@@ -7,8 +7,7 @@ import math
 import warnings
 from dataclasses import dataclass
 
-from claimlab.records import record as records
-from claimlab.records.record import Record
+from claimlab.records.record import Record, table
 
 CONFIDENCE = 0.95
 _RESAMPLES = 2000
@@ -32,7 +31,7 @@ def effects(record: Record) -> dict[str, Effect]:
     """The effect sizes of a statistical record, by metric; those with a number a seed, all of them finite."""
     columns = {
         name: [float(entry) for entry in column]
-        for name, column in records.table(record).items()
+        for name, column in table(record).items()
         if name != "win" and len(column) > 1 and all(_is_number(entry) for entry in column)
     }
     spread = {name: column for name, column in columns.items() if min(column) < max(column)}

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from claimlab.declare import modules as discover
-from claimlab.records import record as records
+from claimlab.declare.modules import load
+from claimlab.declare.questions import tests_of
+from claimlab.judge.plain import numbers
 from claimlab.records.record import Record
 from claimlab.report.words import RAISED
 
@@ -72,8 +73,8 @@ def measured(of_claim: Iterable[Record]) -> dict[str, dict[str, Any]]:
     """
     tests: dict[str, dict[str, Any]] = {}
     for record in of_claim:
-        numbers = record.rows if record.kind == "statistical" else record.numbers
-        values = {name: _array(records.numbers(value)) for name, value in numbers.items()}
+        told = record.rows if record.kind == "statistical" else record.numbers
+        values = {name: _array(numbers(value)) for name, value in told.items()}
         tests.setdefault(record.test.removeprefix("test_"), values)
     return tests
 
@@ -145,13 +146,14 @@ def draw(module: Path | None, measured: Measured, *, name: str) -> Picture:
     if module is None:
         raise NoFigureError("No figure: the module that draws it is not here.")
     try:
-        loaded = discover.load(module)
+        loaded = load(module)
     except (Exception, SystemExit) as error:
         raise NoFigureError(f"No figure: {module.name} cannot be loaded ({_said(error)}).") from error
     figure = getattr(loaded, "figure", None)
     if figure is None:
         raise NoFigureError("This claim draws no figure.")
-    absent = [name for name in discover.tests_of(loaded) if not measured.get(name.removeprefix("test_"))]
+    present = {f"test_{name.partition('[')[0]}" for name, values in measured.items() if values}
+    absent = [name for name in tests_of(loaded) if name not in present]
     try:
         caption = " ".join((figure.__doc__ or "").split())
         return Picture(_svg(figure, measured, name, alt=caption or "Figure."), caption)

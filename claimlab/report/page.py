@@ -16,13 +16,15 @@ from types import MappingProxyType
 import jinja2
 from markupsafe import Markup
 
-from claimlab.declare import modules as discover
 from claimlab.declare.claim import FINDINGS
-from claimlab.judge import sequential as judge
-from claimlab.plugin import terminal
-from claimlab.records import record as records
-from claimlab.records.record import Record
-from claimlab.report import compare, deck, figures, paths, words
+from claimlab.declare.deck import Deck, read
+from claimlab.declare.digest import digest
+from claimlab.declare.modules import FOLDER
+from claimlab.records.record import ERROR, Record
+from claimlab.records.tally import false_alarm, role
+from claimlab.records.tally import findings as findings_of
+from claimlab.report import compare, figures, order, paths, words
+from claimlab.report.failure import failure
 
 _HERE = Path(__file__).parent
 _SHOWN_COMPLAINTS = 20
@@ -39,6 +41,7 @@ class Row:
     evidence: list[str]
     metrics: list[tuple[str, str]]
     world: str
+    environment: str
     before: str
     failure: str
 
@@ -87,8 +90,9 @@ def render(
     compare with: the page shows its verdicts beside these, and what changed. `drawn` are pictures of these records that
     are there already, by claim.
     """
-    claims = deck.by_claim(judged)
-    findings = terminal.findings(deck.newest(tests) for tests in claims)
+    deck = read(root / FOLDER)
+    claims = order.by_claim(judged, deck)
+    findings = findings_of(order.newest(tests) for tests in claims)
     # The words of a record hold its effect sizes, whose bootstrap takes a second: time enough while figures are drawn.
     told: dict[int, list[tuple[str, str]]] = {}
     undrawn = [tests for tests in claims if tests[0].claim not in drawn]
@@ -97,7 +101,7 @@ def render(
         meanwhile=lambda: told.update((id(record), list(words.metrics(record))) for record in judged),
     )
     by_claim = {**drawn, **{tests[0].claim: picture for tests, picture in zip(undrawn, pictures, strict=True)}}
-    varying = _varying(judged, [name for name in _WORLD if name != "version"])
+    varying = _varying(judged, [name for name in _ENVIRONMENT if name != "version"])
     pairs = compare.matched(base, judged) if base else []
     before = {id(pair.head): pair.base for pair in pairs}
     cards = [_card(tests, by_claim[tests[0].claim], root, varying, before, told) for tests in claims]
@@ -111,14 +115,14 @@ def render(
     )
     environment.filters.update(seconds=words.seconds, breakable=_breakable)
     return environment.get_template("page.html").render(
-        deck=deck.DECK,
-        authors=deck.AUTHORS,
+        deck=deck,
         slides=[
-            (slide, list(of_slide)) for slide, of_slide in groupby(cards, key=lambda card: deck.title(card.claim.slide))
+            (slide, list(of_slide))
+            for slide, of_slide in groupby(cards, key=lambda card: deck.titled(card.claim.slide))
         ],
         cards=cards,
         red=[(card, row) for card in cards for row in card.rows if row.failure],
-        green=sum(record.passed for record in judged if not record.declared),
+        green=sum(record.good for record in judged if not record.declared),
         tests=sum(not record.declared for record in judged),
         findings=findings,
         meanings=FINDINGS,
@@ -126,7 +130,7 @@ def render(
         base_run=_run(base) if base else None,
         changes=changes,
         change_lists=list(_change_lists(changes, {card.claim.claim: card.anchor for card in cards})) if changes else [],
-        strip=_strip(cards),
+        strip=_strip(cards, deck),
         filters=[
             ("section", list(dict.fromkeys(card.claim.section for card in cards))),
             ("finding", [finding for finding, _ in findings]),
@@ -141,7 +145,7 @@ def render(
 
 def picture(of_claim: list[Record], root: Path) -> figures.Picture:
     """The picture on a claim's card, from all its records."""
-    (tests,) = deck.by_claim(of_claim)
+    (tests,) = order.by_claim(of_claim, Deck())
     (picture,) = figures.draw_all([_order_figure(tests, root)])
     return picture
 
@@ -154,20 +158,23 @@ def _card(
     before: dict[int, Record | None],
     told: dict[int, list[tuple[str, str]]],
 ) -> Card:
-    newest = deck.newest(tests)
+    newest = order.newest(tests)
     tests = [test for test in tests if not test.declared]
     styles = paths.styles(tests)
     varying = varying | _varying(tests, ["version"])
     rows = [
         Row(
             record=test,
-            role=words.role(test),
+            role=role(test),
             style=style if test.path else "",
             verdict=words.verdict(test),
             evidence=list(words.evidence(test)),
             metrics=told[id(test)],
-            world=", ".join(
-                f"{_WORLD[name]} {getattr(test, name)}" for name in _WORLD if name in varying and _plays(test, name)
+            world=", ".join(f"{name} = {words.value(entry)}" for name, entry in test.world.items()),
+            environment=", ".join(
+                f"{_ENVIRONMENT[name]} {getattr(test, name)}"
+                for name in _ENVIRONMENT
+                if name in varying and _plays(test, name)
             ),
             before=words.before(before[id(test)], test) if id(test) in before else "",
             failure=_failure(test),
@@ -178,9 +185,9 @@ def _card(
         claim=newest,
         anchor=_anchor(newest),
         rows=rows,
-        red=sum(not test.passed for test in tests),
+        red=sum(not test.good for test in tests),
         kinds=sorted({test.kind for test in tests}) or ["none"],
-        verdict="untested" if not tests else "green" if all(test.passed for test in tests) else "red",
+        verdict="untested" if not tests else "green" if all(test.good for test in tests) else "red",
         seconds=math.fsum(test.seconds for test in tests),
         figure=Markup(picture.svg),
         caption=picture.caption,
@@ -191,16 +198,15 @@ def _card(
 
 def _failure(test: Record) -> str:
     """What the terminal says of a red test; empty for a green one."""
-    if test.passed:
+    if test.good:
         return ""
-    if test.verdict == records.ERROR:
+    if test.verdict == ERROR:
         return test.message or "The test could not be judged."
-    wanted = judge.SUPPORTED if test.asks == "supports" else judge.REFUTED
-    return terminal.failure(test, wanted=wanted, one_seed=None)
+    return failure(test)
 
 
 # What may differ between two records of one test, and what the page calls it.
-_WORLD = {"device": "on", "dtype": "in", "epoch": "epoch", "version": "version", "torch": "torch"}
+_ENVIRONMENT = {"device": "on", "dtype": "in", "epoch": "epoch", "version": "version", "torch": "torch"}
 
 
 def _varying(judged: Iterable[Record], names: Iterable[str]) -> set[str]:
@@ -215,7 +221,7 @@ def _plays(record: Record, name: str) -> bool:
 
 def _notes(newest: Record, tests: list[Record], root: Path) -> Iterator[str]:
     module = _module(newest, root)
-    if module and any(discover.digest(module) != test.digest for test in tests):
+    if module and any(digest(module) != test.digest for test in tests):
         yield "The module has changed since this was measured: numbers of the old one, a figure drawn by the new."
     if len({test.version for test in tests}) > 1:
         versions = words.listed(test.version for test in tests)
@@ -225,25 +231,25 @@ def _notes(newest: Record, tests: list[Record], root: Path) -> Iterator[str]:
 
 
 def _order_figure(tests: list[Record], root: Path) -> figures.Order:
-    newest = deck.newest(tests)
+    newest = order.newest(tests)
     return figures.Order(module=_module(newest, root), name=_anchor(newest), measured=figures.measured(tests))
 
 
 def _module(record: Record, root: Path) -> Path | None:
     """The claim's module, if it is one of this project's: a record from elsewhere must not name the code to run."""
     path = (root / record.module).resolve()
-    return path if path.is_relative_to((root / "claims").resolve()) and path.is_file() else None
+    return path if path.is_relative_to((root / FOLDER).resolve()) and path.is_file() else None
 
 
 def _anchor(record: Record) -> str:
     return re.sub(r"[^a-z0-9-]+", ".", record.claim.lower())
 
 
-def _strip(cards: list[Card]) -> list[tuple[int, str, list[Card]]]:
+def _strip(cards: list[Card], deck: Deck) -> list[tuple[int, str, list[Card]]]:
     """Every slide of the deck in order, with its number and its claims; slides the deck does not know stand last."""
-    by_slide: dict[str, list[Card]] = {slide: [] for slide in deck.SLIDES}
+    by_slide: dict[str, list[Card]] = {slide: [] for slide in deck.slides}
     for card in cards:
-        by_slide.setdefault(deck.title(card.claim.slide), []).append(card)
+        by_slide.setdefault(deck.titled(card.claim.slide), []).append(card)
     return [(number, slide, of_slide) for number, (slide, of_slide) in enumerate(by_slide.items(), start=1)]
 
 
@@ -279,7 +285,7 @@ def _run(judged: list[Record]) -> dict[str, str]:
         "Claimlab": words.listed(record.claimlab for record in judged),
         "Commit": words.listed(record.commit for record in judged if record.commit),
         "Machine": words.listed(record.machine for record in judged),
-        "Chance of a false alarm": words.chance(terminal.false_alarm(sequential)) if sequential else "",
+        "Chance of a false alarm": words.chance(false_alarm(sequential)) if sequential else "",
     }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from claimlab.declare.claim import Statistical
-from claimlab.judge import sequential as judge
+from claimlab.judge.sequential import boundaries
 from claimlab.records.record import Record
 from claimlab.report import words
 
@@ -42,7 +42,7 @@ def plots(tests: Sequence[Record], styles: Sequence[str]) -> list[Markup]:
 
 
 def _plot(plan: Statistical, lines: Sequence[tuple[Record, str]]) -> Markup:
-    lower, upper = judge.boundaries(plan)
+    lower, upper = boundaries(plan)
     seeds = max(len(test.path) for test, _ in lines)
     top = max(upper, *(max(test.path) for test, _ in lines))
     bottom = min(lower, *(min(test.path) for test, _ in lines))

@@ -5,39 +5,40 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from claimlab.judge import sequential as judge
-from claimlab.plugin import terminal
-from claimlab.records import record as records
+from claimlab.declare.deck import Deck
+from claimlab.judge.plain import plain
+from claimlab.judge.sequential import clopper_pearson
 from claimlab.records.record import Record
-from claimlab.report import deck, words
+from claimlab.records.tally import evidence, false_alarm, findings
+from claimlab.report import order, words
 from claimlab.report.compare import Changes
 from claimlab.report.effects import effects
 
-SCHEMA = 1
+SCHEMA = 2
 _LISTED = 30
 
 
-def claims_json(judged: list[Record], complaints: Sequence[str] = ()) -> str:
+def claims_json(judged: list[Record], deck: Deck, complaints: Sequence[str] = ()) -> str:
     """Every claim with its tests, in the deck's order; `docs/claims.schema.json` describes it."""
     summary = {
         "schema": SCHEMA,
-        "deck": deck.DECK,
-        "green": all(record.passed for record in judged) and not complaints,
-        "false_alarm": terminal.false_alarm(judged),
+        "deck": deck.title,
+        "green": all(record.good for record in judged) and not complaints,
+        "false_alarm": false_alarm(judged),
         "left_out": list(complaints),
-        "claims": [_claim(tests) for tests in deck.by_claim(judged)],
+        "claims": [_claim(tests) for tests in order.by_claim(judged, deck)],
     }
-    return json.dumps(records.plain(summary), allow_nan=False, indent=1) + "\n"
+    return json.dumps(plain(summary), allow_nan=False, indent=1) + "\n"
 
 
 def _claim(tests: list[Record]) -> dict[str, Any]:
-    newest = deck.newest(tests)
+    newest = order.newest(tests)
     told = ("covers", "slide", "version", "finding", "says", "statement", "reason", "scope", "source", "module")
     return {
         "id": newest.claim,
         "section": newest.section,
         **{name: getattr(newest, name) for name in told},
-        "green": all(test.passed for test in tests),
+        "green": all(test.good for test in tests),
         "seconds": sum(test.seconds for test in tests),
         "tests": [_test(test) for test in tests if not test.declared],
     }
@@ -45,10 +46,10 @@ def _claim(tests: list[Record]) -> dict[str, Any]:
 
 def _test(test: Record) -> dict[str, Any]:
     told = (
-        "test", "about", "kind", "asks", "verdict", "passed", "message", "seconds", "numbers", "examples",
-        "counterexample", "epoch", "device", "dtype", "torch", "when", "command",
+        "test", "about", "kind", "asks", "world", "verdict", "passed", "excused", "message", "seconds", "numbers",
+        "examples", "counterexample", "epoch", "device", "dtype", "parts", "torch", "when", "command",
     )  # fmt: skip
-    interval = judge.clopper_pearson(test.wins, test.n) if test.n and test.wins is not None else None
+    interval = clopper_pearson(test.wins, test.n) if test.n and test.wins is not None else None
     return {
         **{name: getattr(test, name) for name in told},
         "control": test.control,
@@ -59,16 +60,16 @@ def _test(test: Record) -> dict[str, Any]:
     }
 
 
-def markdown(judged: list[Record], complaints: Sequence[str] = (), changes: Changes | None = None) -> str:
+def markdown(judged: list[Record], deck: Deck, complaints: Sequence[str] = (), changes: Changes | None = None) -> str:
     """A summary that fits into a pull request: what is red, what changed, and a line for each claim."""
-    return "\n".join(_lines(judged, complaints, changes)) + "\n"
+    return "\n".join(_lines(judged, deck, complaints, changes)) + "\n"
 
 
-def _lines(judged: list[Record], complaints: Sequence[str], changes: Changes | None) -> Iterator[str]:
-    claims = deck.by_claim(judged)
+def _lines(judged: list[Record], deck: Deck, complaints: Sequence[str], changes: Changes | None) -> Iterator[str]:
+    claims = order.by_claim(judged, deck)
     tested = [record for record in judged if not record.declared]
-    red = [record for record in tested if not record.passed]
-    counts = ", ".join(f"{count} {finding}" for finding, count in terminal.findings(tests[0] for tests in claims))
+    red = [record for record in tested if not record.good]
+    counts = ", ".join(f"{count} {finding}" for finding, count in findings(tests[0] for tests in claims))
     yield f"### Claimlab: {f'{len(red)} red' if red else 'all green'}"
     yield ""
     yield f"{words.counted(len(claims), 'claim')} ({counts}), {words.counted(len(tested), 'test')} judged."
@@ -86,10 +87,10 @@ def _lines(judged: list[Record], complaints: Sequence[str], changes: Changes | N
     yield from ("| | claim | finding | evidence | seconds |", "|---|---|---|---|---|")
     for tests in claims:
         first = tests[0]
-        mark = "-" if first.declared else "✅" if all(test.passed for test in tests) else "❌"
+        mark = "-" if first.declared else "✅" if all(test.good for test in tests) else "❌"
         seconds = sum(test.seconds for test in tests)
         name = f"{' '.join(first.covers)} {_text(first.says)}"
-        yield f"| {mark} | {name} | {first.finding} | {terminal.evidence(tests)} | {seconds:.1f} |"
+        yield f"| {mark} | {name} | {first.finding} | {evidence(tests)} | {seconds:.1f} |"
     yield from ("", "</details>")
 
 

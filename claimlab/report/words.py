@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from claimlab.declare.claim import Statistical
-from claimlab.judge import sequential as judge
-from claimlab.records import record as records
-from claimlab.records.record import Record
+from claimlab.judge.sequential import REFUTED, SUPPORTED, boundaries, clopper_pearson
+from claimlab.records.record import ERROR, Record, lost, mute, table
 from claimlab.report.compare import Moved
 from claimlab.report.effects import Effect, effects
 
@@ -26,10 +25,10 @@ def evidence(record: Record) -> Iterator[str]:
         worlds = counted(record.examples or 0, "world")
         if record.counterexample is not None:
             yield f"A counterexample after {worlds}: {_cut(_fractions(record.counterexample))}."
-        elif record.verdict != records.ERROR:
+        elif record.verdict != ERROR:
             yield f"{worlds} tried, no counterexample."
-    elif record.verdict != records.ERROR:
-        yield "A certificate." if record.verdict == judge.SUPPORTED else "A certificate of the opposite."
+    elif record.verdict != ERROR:
+        yield "A certificate." if record.verdict == SUPPORTED else "A certificate of the opposite."
     if record.numbers:
         yield ", ".join(f"{name.replace('_', ' ')} = {value(entry)}" for name, entry in record.numbers.items()) + "."
 
@@ -38,20 +37,22 @@ def _statistical(record: Record) -> Iterator[str]:
     if not record.n or record.wins is None:
         yield "No seed was judged."
         return
-    low, high = judge.clopper_pearson(record.wins, record.n)
+    low, high = clopper_pearson(record.wins, record.n)
     yield (
         f"{record.wins} of {counted(record.n, 'seed')} won "
         f"(95{_NARROW_SPACE}% interval {100 * low:.1f} to {100 * high:.1f}{_NARROW_SPACE}%)."
     )
     if record.path:
-        lower, upper = judge.boundaries(Statistical(**record.plan))
+        lower, upper = boundaries(Statistical(**record.plan))
         yield (
             f"Log-likelihood ratio {signed(record.path[-1])}; "
             f"supported from {signed(upper)}, refuted from {signed(lower)}."
         )
     elif record.passed:
         yield "A certificate on a number of seeds fixed beforehand."
-    against = list(records.lost(record)) or record.numbers.get("lost", [])
+    if silent := mute(record):
+        yield f"Without their premise or a finite number: {counted(len(silent), 'seed')}, which speak against the test."
+    against = list(lost(record)) or record.numbers.get("lost", [])
     if 0 < len(against) <= record.n // 2:
         did = "Lost" if record.asks == "supports" else "Won"
         more = f" and {len(against) - _SHOWN} more" if len(against) > _SHOWN else ""
@@ -60,19 +61,14 @@ def _statistical(record: Record) -> Iterator[str]:
 
 def verdict(record: Record) -> str:
     """The verdict, and what the test asked for where the two differ."""
-    if record.verdict == records.ERROR:
+    if record.verdict == ERROR:
         return "could not be judged"
     if record.passed:
         return record.verdict.lower()
-    wanted = judge.SUPPORTED if record.asks == "supports" else judge.REFUTED
+    if record.excused:
+        return f"{record.verdict.lower()}, as is expected in {record.dtype}"
+    wanted = SUPPORTED if record.asks == "supports" else REFUTED
     return f"{record.verdict.lower()}, not {wanted.lower()}"
-
-
-def role(record: Record) -> str:
-    """What a test is for the claim."""
-    if record.control:
-        return "control"
-    return {"test_claim": "claim", "test_deck_wording": "deck wording"}.get(record.test, "also tested")
 
 
 def before(base: Record | None, head: Record) -> str:
@@ -115,7 +111,7 @@ def interval(effect: Effect) -> str:
 def metrics(record: Record) -> Iterator[tuple[str, str]]:
     """Each metric of a statistical record: its name; median, range and mean with interval over the judged seeds."""
     means = effects(record)
-    for name, column in records.table(record).items():
+    for name, column in table(record).items():
         if name == "win" or not column:
             continue
         if all(isinstance(entry, bool) for entry in column):
