@@ -32,11 +32,11 @@ def settings() -> None:
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     machine_info["torch"] = torch.__version__
     machine_info["threads"] = torch.get_num_threads()
-    machine_info["device"] = config.getoption("device")
+    machine_info["device"] = config.getoption("claims_device")
 
 
 @pytest.fixture(scope="session")
 def device(request: pytest.FixtureRequest) -> torch.device:
-    """Where to measure: what --device names."""
-    name = request.config.getoption("device")
+    """Where to measure: what --claims-device names."""
+    name = request.config.getoption("claims_device")
     return torch.device("cpu" if name == "all" else name)

@@ -102,7 +102,8 @@ def markdown(run: dict[str, Any], cases: Sequence[Case]) -> str:
         "",
         *_bars(list(bars(cases))),
         *_steps(of_kind(cases, "step")),
-        *_claims(of_kind(cases, "claim")),
+        *_claims("## A claim's block of seeds", of_kind(cases, "claim")),
+        *_claims("## A whole question, against its seeds one at a time", of_kind(cases, "question")),
         *_layouts(of_kind(cases, "layout")),
         *_start_up(of_kind(cases, "start-up")),
         *_page(of_kind(cases, "page")),
@@ -151,10 +152,10 @@ def _steps(cases: list[Case]) -> Iterator[str]:
     )  # fmt: skip
 
 
-def _claims(cases: list[Case]) -> Iterator[str]:
+def _claims(heading: str, cases: list[Case]) -> Iterator[str]:
     if not cases:
         return
-    yield from ("## A claim's block of seeds", "")
+    yield from (heading, "")
     yield from _table(
         ["block", "what", "seeds", "one by one", "block", "one by one / block"],
         [

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from claimlab.records import record as records
+from claimlab.records import files
 
 ROOT = Path(__file__).parents[1]
 CLAIMS = 100
@@ -19,7 +19,7 @@ CLAIMS = 100
 @pytest.mark.timeout(600)
 def test_page(benchmark, tmp_path: Path):
     """The reference run's claims, as often as it takes to make a hundred."""
-    read, complaints = records.read(ROOT / "reports" / "reference" / "records.jsonl")
+    read, complaints = files.read(ROOT / "reports" / "reference" / "records.jsonl")
     assert not complaints
     tests = [list(same) for _, same in groupby(sorted(read, key=lambda r: r.claim), key=lambda r: r.claim)]
     hundred = [
@@ -28,7 +28,7 @@ def test_page(benchmark, tmp_path: Path):
         for record in of_claim
     ]
     run, page = tmp_path / "records.jsonl", tmp_path / "index.html"
-    records.replace(run, hundred)
+    files.replace(run, hundred)
     command = [sys.executable, "-m", "claimlab", "report", str(run)]
     benchmark.group = "report"
     benchmark.pedantic(lambda: subprocess.run(command, cwd=ROOT, check=True, capture_output=True), rounds=3)

@@ -3,12 +3,16 @@
 The one-by-one loop is what everybody writes: for each seed an `nn.Sequential`, a `torch.optim` optimizer and a Python
 loop over steps. Both train the same worlds from the same parameters in the same batch order, and both are checked to
 agree before they are timed in turn. The budgets are cut short; the block, the net and the recipe are the claim's.
+
+A whole question is timed as well: the claim's own trial, as the suite asks it, on its block of seeds and on one seed
+alone. Any statistical question can stand there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,10 +21,17 @@ from torch import Tensor, nn
 from bench.timing import alternate
 from claimlab.data.digits import CLASSES, digits
 from claimlab.data.moons import two_moons
+from claimlab.declare.claim import Statistical
+from claimlab.declare.digest import digest
+from claimlab.declare.modules import FOLDER, load
+from claimlab.declare.questions import questions
+from claimlab.judge.task import Task, measure, precision
 from claimlab.measure.fit import cross_entropy, logistic
 from claimlab.nets import CNN, MLP, member
 from claimlab.seeds import Seeds
 from claimlab.train import SGD, train
+
+CLAIMS = Path(__file__).parents[1] / FOLDER
 
 
 @dataclass(frozen=True)
@@ -119,3 +130,53 @@ def test_block(benchmark, make: Callable[[Seeds], Workload], device: torch.devic
         over_one_by_one=timed.ratio("one by one", to="block"),
     )
     benchmark.pedantic(steps["block"], rounds=3)
+
+
+def task(module: str, test: str, plan: Statistical, device: torch.device) -> Task:
+    """A test's first block, on worlds of the benchmark's own."""
+    path = CLAIMS / module
+    return Task(
+        module=str(path), digest=digest(path), test=test, epoch="bench", seeds=tuple(range(plan.block)),
+        device=str(device), dtype=precision(plan, "float32"),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As the suite runs its claims."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize(
+    ("module", "test"),
+    [
+        ("generalization/test_random_labels.py", "test_claim"),
+        ("optimization/test_wide_nets.py", "test_claim"),
+        ("normalization/test_batch_size.py", "test_claim"),
+    ],
+    ids=["H15", "D6", "F6"],
+)
+def test_question(benchmark, module: str, test: str, device: torch.device):
+    (question,) = (asked for asked in questions(load(CLAIMS / module)) if asked.test == test)
+    plan = question.plan
+    assert isinstance(plan, Statistical)
+    block = task(module, test, plan, device)
+    steps = {
+        "one seed": lambda: measure(replace(block, seeds=block.seeds[:1]), question),
+        "block": lambda: measure(block, question),
+    }
+    timed = alternate(steps, device=device, seconds=10.0, rounds=5)
+    benchmark.group = "a whole question"
+    benchmark.extra_info.update(
+        kind="question",
+        name=f"{' '.join(question.claim.covers)}, {question.test}",
+        says=question.claim.id,
+        seeds=len(block.seeds),
+        seconds={"one by one": len(block.seeds) * timed.median("one seed"), "block": timed.median("block")},
+        over_one_by_one=len(block.seeds) * timed.ratio("one seed", to="block"),
+    )
+    benchmark.pedantic(steps["block"], rounds=1)
