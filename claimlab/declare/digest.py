@@ -83,8 +83,10 @@ def _source(module: str, name: str | None) -> Iterator[Path]:
     claimlab, *parts = module.split(".")
     if claimlab != _PACKAGE.name:
         return
-    if not parts:
-        parts, name = ([name], None) if name else ([], None)
+    if not parts and name:
+        handed_on = _face(_PACKAGE / "__init__.py")
+        yield from _source(handed_on.get(name, f"{claimlab}.{name}"), name if name in handed_on else None)
+        return
     if not parts or parts[0] not in _INSTRUMENTS:
         return
     place = _PACKAGE.joinpath(*parts)
@@ -97,8 +99,10 @@ def _source(module: str, name: str | None) -> Iterator[Path]:
     handed_on = _face(place / "__init__.py")
     if name in handed_on:
         yield from _source(handed_on[name], name)
-    else:
+    else:  # the package itself, and so all that its face hands on
         yield place / "__init__.py"
+        for each, module in handed_on.items():
+            yield from _source(module, each)
 
 
 @cache
@@ -106,7 +110,7 @@ def _face(init: Path) -> dict[str, str]:
     """The module that each name of a package's face comes from."""
     return {
         name.asname or name.name: node.module
-        for node in ast.parse(init.read_bytes()).body
+        for node in ast.walk(ast.parse(init.read_bytes()))
         if isinstance(node, ast.ImportFrom) and node.module
         for name in node.names
     }
