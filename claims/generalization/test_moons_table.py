@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from claimlab import Certificate, Claim, Rows, Statistical
+from claimlab import Certificate, Claim, Rows, Statistical, draw
 from claimlab.data.moons import deck_moons, two_moons
 from claimlab.measure.fit import accuracy, interpolates, logistic
 from claimlab.nets import MLP
@@ -142,19 +142,14 @@ def test_deck_table(judge):
 def figure(measured: Measured, ax: Axes) -> None:
     """Accuracy on fresh points: the deck's one data set by width, and one dot a seed for the claim and the controls."""
     deck = measured["deck_table"]
-    ax.plot(deck["widths"], deck["test_accuracy"], "o-", color="gray", label="the deck's data set")
-    arms = (
-        (WIDTH, "claim", "fresh data sets", "C0o"),
-        (1, "control_one_unit_cannot_fit", "one unit (control)", "C1s"),
-        (WIDTH, "control_shuffled_labels", "shuffled labels (control)", "C1o"),
-    )
-    for width, test, name, style in arms:
-        accuracies = 100 * measured[test]["test_accuracy"]
-        spread = width * 2 ** np.linspace(-0.3, 0.3, len(accuracies))
-        ax.plot(spread, accuracies, style, alpha=0.7, label=name)
-    ax.axhline(100 * FOUND, linestyle=":", linewidth=1, color="gray")
-    ax.set_xscale("log", base=2)
-    ticks = (1, *DECK)
-    ax.set_xticks(ticks, [str(width) for width in ticks])
+    draw.numbers(ax.xaxis, (1, *DECK), log=True)
+    draw.reference(ax, deck["widths"], deck["test_accuracy"], "the deck's data set", style="o-")
+    for width, test, label in (
+        (WIDTH, "claim", "fresh data sets"),
+        (1, "control_one_unit_cannot_fit", "one unit (control)"),
+        (WIDTH, "control_shuffled_labels", "shuffled labels (control)"),
+    ):
+        draw.dots(ax, width, 100 * measured[test]["test_accuracy"], label)
+    draw.level(ax, 100 * FOUND, f"{FOUND:.0%}")
     ax.set(xlabel="units in each of the two hidden layers", ylabel="accuracy on 1000 fresh points (%)")
-    ax.legend()
+    draw.key(ax)

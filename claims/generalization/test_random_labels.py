@@ -12,7 +12,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from claimlab import Claim, Rows, Statistical
+from claimlab import Claim, Rows, Statistical, draw
 from claimlab.data.digits import CLASSES, digits
 from claimlab.measure.fit import accuracy, cross_entropy, interpolates
 from claimlab.nets import MLP
@@ -85,14 +85,9 @@ def test_control_two_units_cannot(judge):
 
 def figure(measured: Measured, ax: Axes) -> None:
     """One dot a seed: accuracy on the labels it was told, and on the true labels of unseen images."""
-    arms = {"64 units": measured["claim"], "2 units (control)": measured["control_two_units_cannot"]}
-    for column, (name, rows) in enumerate(arms.items()):
-        seeds = len(rows["train_accuracy"])
-        spread = [0.3 * (place / max(seeds - 1, 1) - 0.5) for place in range(seeds)]
-        ax.plot([0 + 0.4 * column + x for x in spread], rows["train_accuracy"], "o", color=f"C{column}", label=name)
-        ax.plot([1 + 0.4 * column + x for x in spread], rows["test_accuracy"], "o", color=f"C{column}")
-    ax.axhline(1 / CLASSES, linestyle="--", linewidth=1, color="gray")
-    ax.annotate("chance", (1.65, 1 / CLASSES), va="bottom", ha="right")
-    ax.set_xticks([0.2, 1.2], ["training images,\nrandom labels", "held-out images,\ntrue labels"])
+    nets = {"64 units": measured["claim"], "2 units (control)": measured["control_two_units_cannot"]}
+    columns = {"train_accuracy": "training images,\nrandom labels", "test_accuracy": "held-out images,\ntrue labels"}
+    draw.columns(ax, {name: {net: rows[key] for net, rows in nets.items()} for key, name in columns.items()})
+    draw.level(ax, 1 / CLASSES, "chance")
     ax.set(ylabel="accuracy", ylim=(0, 1.05))
-    ax.legend()
+    ax.legend(loc="upper right")

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from claimlab import Certificate, Claim, Rows, Statistical
+from claimlab import Certificate, Claim, Rows, Statistical, draw
 from claimlab.data.noisy_sine import BAYES_RISK, NOISE, deck_noisy_sine, evaluation_grid, excess_risk, noisy_sine
 
 if TYPE_CHECKING:
@@ -168,19 +168,11 @@ def test_control_random_splits(judge):
 
 
 def figure(measured: Measured, ax: Axes) -> None:
-    """Risk and training error against the number of leaves: the mean over seeds, and the middle nine tenths of them."""
-    curves = (
-        ("risk", measured["claim"]["risk"], "C0o-"),
-        ("training error", measured["claim"]["train_error"], "C0o--"),
-        ("risk without noise (control)", measured["control_without_noise"]["risk"], "C1s-"),
-    )
-    for name, errors, style in curves:
-        low, high = np.quantile(errors, [0.05, 0.95], axis=0)
-        ax.fill_between(LEAVES, low, high, color=style[:2], alpha=0.15, linewidth=0)
-        ax.plot(LEAVES, errors.mean(axis=0), style, label=name)
-    ax.axhline(BAYES_RISK, linestyle=":", linewidth=1, color="gray")
-    ax.annotate("noise alone", (LEAVES[-1], BAYES_RISK), va="bottom", ha="right", color="gray")
-    ax.set_xscale("log", base=2)
-    ax.set_xticks(LEAVES, [str(leaves) for leaves in LEAVES])
+    """Risk falls and rises with the leaves, training error only falls: the median, the middle nine tenths of seeds."""
+    draw.numbers(ax.xaxis, LEAVES, log=True)
+    draw.spread(ax, LEAVES, measured["claim"]["risk"], "risk", middle=0.9)
+    draw.spread(ax, LEAVES, measured["claim"]["train_error"], "training error", middle=0.9)
+    draw.spread(ax, LEAVES, measured["control_without_noise"]["risk"], "risk without noise (control)", middle=0.9)
+    draw.level(ax, BAYES_RISK, "noise\nalone")
     ax.set(xlabel="leaves of the tree", ylabel="mean squared error", ylim=(0, None))
-    ax.legend(loc="upper center")
+    draw.key(ax)

@@ -17,7 +17,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from claimlab import Certificate, Claim, Property, Rows
+from claimlab import Certificate, Claim, Property, Rows, draw
 from claimlab.seeds import Seeds
 from claimlab.train import SGD, train
 
@@ -235,10 +235,10 @@ def figure(measured: "Measured", ax: "Axes") -> None:
     ax.contour(w1, w2, (w1 * w2 - 1) ** 2, [0.1, 0.4, 0.8, 1.2, 2, 4, 8, 16], colors="0.75", linewidths=0.8)
     ax.axvspan(-side, 0, color="0.92")
     ax.text(-side / 2, 0.85 * side, "plateau: the output is zero", ha="center")
-    ax.plot(1 / np.linspace(1 / side, side, 50), np.linspace(1 / side, side, 50), color="C2", label="global minima")
     ax.quiver(*starts.T, *(ends - starts).T, angles="xy", scale_units="xy", scale=1, width=0.003, color="0.4")
-    ax.plot(*ends[~stuck].T, "o", color="C2", label="runs that end there")
-    ax.plot(*ends[stuck].T, "x", color="C0", label="runs that end on the plateau")
-    ax.plot(0, 0, "D", color="C1", label="saddle")
+    draw.curve(ax, np.linspace(1 / side, side, 50), lambda w1: 1 / w1, "global minima", style="C2-")
+    draw.dots(ax, *ends[~stuck].T, "runs that end there", style="C2o")
+    draw.dots(ax, *ends[stuck].T, "runs that end on the plateau", style="C0x")
+    draw.dots(ax, [0], [0], "saddle", style="C1D")
     ax.set(xlim=(-side, side), ylim=(-side, side), xlabel="first weight / √a", ylabel="second weight / √a")
-    ax.legend(loc="lower left")
+    draw.key(ax)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from claimlab import Certificate, Claim, Exact
+from claimlab import Certificate, Claim, Exact, draw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -127,11 +127,9 @@ def figure(measured: "Measured", ax: "Axes") -> None:
     """The loss along w1 with w2 = -a: with the arguments swapped there is a valley that the net does not have."""
     slope = Fraction(float(measured["claim"]["slope"]))
     grid = [Fraction(step, 20) for step in range(-50, 21)]
-    for input_first, label in ((True, "w2 relu(w1 x)"), (False, "arguments swapped")):
+    for input_first, label, style in ((True, "w2 relu(w1 x)", "C0-"), (False, "arguments swapped", "C1--")):
         loss = program(input_first=input_first)
-        style = "-" if input_first else "--"
-        ax.plot([float(w) for w in grid], [float(loss(w, -slope)) for w in grid], style, label=label)
-    ax.set_xlabel(f"w1 (w2 = \N{MINUS SIGN}{float(slope):.2f})")
-    ax.set_ylabel("mean squared error")
+        draw.curve(ax, grid, [loss(w, -slope) for w in grid], label, style=style)
+    ax.set(xlabel=f"w1 (w2 = \N{MINUS SIGN}{float(slope):.2f})", ylabel="mean squared error")
     ax.set_ylim(0, 3 * float(measured["claim"]["plateau"]))
-    ax.legend()
+    draw.key(ax)

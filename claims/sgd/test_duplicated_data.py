@@ -11,7 +11,9 @@ from itertools import permutations, product
 from statistics import mean
 from typing import TYPE_CHECKING
 
-from claimlab import Certificate, Claim, Exact
+import numpy as np
+
+from claimlab import Certificate, Claim, Exact, draw
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,17 +142,13 @@ def test_control_summed_loss(judge):
 
 def figure(measured: "Measured", ax: "Axes") -> None:
     """Training loss against work: copies stretch the curve of full batches and leave that of SGD."""
-    numbers = measured["claim"]
-    once, twice = numbers["gradients_per_full_batch"]
-    price, price_twice = numbers["gradients_per_minibatch"]
-    lines = (
-        (once, "full_batch_loss", "C1o-", 5, "full batches"),
-        (twice, "full_batch_loss_on_copies", "C1s--", 5, "full batches, every sample twice"),
-        (price_twice, "expected_minibatch_loss_on_copies", "C0s--", 9, "SGD (expected), every sample twice"),
-        (price, "expected_minibatch_loss", "C0o-", 5, "SGD (expected)"),
-    )
-    for cost, name, style, size, label in lines:
-        work = [cost * taken for taken in range(STEPS + 1)]
-        ax.plot(work, numbers[name], style, markersize=size, fillstyle="full" if size == 5 else "none", label=label)
-    ax.set(xlabel="per-sample gradients computed", ylabel="training loss", xticks=range(0, 19, 2), ylim=(0, None))
-    ax.legend()
+    loss = measured["claim"]
+    (once, twice), (price, price_twice) = loss["gradients_per_full_batch"], loss["gradients_per_minibatch"]
+    taken, same = np.arange(STEPS + 1), loss["expected_minibatch_loss_on_copies"]
+    draw.curve(ax, once * taken, loss["full_batch_loss"], "full batches", style="C1o-")
+    draw.curve(ax, twice * taken, loss["full_batch_loss_on_copies"], "full batches, every sample twice", style="C1s--")
+    draw.curve(ax, price * taken, loss["expected_minibatch_loss"], "SGD (expected)", style="C0o-")
+    ax.plot(price_twice * taken, same, "C0s", ms=9, fillstyle="none", label="SGD (expected), every sample twice")
+    draw.numbers(ax.xaxis, range(0, 19, 2))
+    ax.set(xlabel="per-sample gradients computed", ylabel="training loss", ylim=(0, None))
+    ax.legend(loc="upper right")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from claimlab import Certificate, Claim, Rows, Statistical
+from claimlab import Certificate, Claim, Rows, Statistical, draw
 from claimlab.data.digits import Digits, digits
 from claimlab.data.mnist1d import Signals, mnist1d
 from claimlab.data.moons import Moons, two_moons
@@ -164,22 +164,20 @@ def test_control_few_coin_tosses(judge):
 
 
 def figure(measured: Measured, ax: Axes) -> None:
-    """Accuracy on fresh samples against the number of training samples, one dot a seed."""
-    arms = (
-        ("two moons", "two_moons", "C0o"),
-        ("digits", "claim", "C0s"),
-        ("thirty digits", "control_thirty_digits", "C1s"),
-        ("MNIST-1D", "control_mnist1d", "C1o"),
-    )
-    for task, test, style in arms:
-        accuracies = 100 * measured[test]["test_accuracy"]
-        places = [TASKS[task].n * 1.25 ** (2 * row / len(accuracies) - 1) for row in range(len(accuracies))]
-        label = task if style.startswith("C0") else f"{task} (control)"
-        ax.plot(places, accuracies, style, alpha=0.7, label=label)
+    """Accuracy on fresh samples, one dot a seed: how many training samples are enough depends on the task."""
     numbers = [round(10 ** (step / 10)) for step in range(10, 51)]
-    best = [100 * (1 - math.exp(n * math.log1p(-1 / 8192)) / 2) for n in numbers]
-    ax.plot(numbers, best, color="gray", label="8192 coin tosses, any learner")
-    ax.axhline(100 * float(GOAL), linestyle=":", linewidth=1, color="gray")
-    ax.axvline(DECK, linestyle="--", linewidth=1, color="gray", label="the deck's 10,000")
-    ax.set(xscale="log", xlabel="training samples", ylabel="accuracy on fresh samples (%)", ylim=(20, 102))
-    ax.legend(loc="lower right", fontsize=8)
+    draw.numbers(ax.xaxis, [10, 100, 1000, 10000, 100000], log=True)
+    for task, test, label in (
+        ("two moons", "two_moons", "two moons"),
+        ("digits", "claim", "digits"),
+        ("thirty digits", "control_thirty_digits", "thirty digits (control)"),
+        ("MNIST-1D", "control_mnist1d", "MNIST-1D (control)"),
+    ):
+        draw.dots(ax, TASKS[task].n, 100 * measured[test]["test_accuracy"], label)
+    draw.reference(
+        ax, numbers, lambda n: 100 - 50 * math.exp(n * math.log1p(-1 / 8192)), "8192 coin tosses, any learner"
+    )
+    draw.level(ax, 100 * float(GOAL), "goal")
+    draw.upright(ax, DECK, "the deck's 10,000", left=True)
+    ax.set(xlabel="training samples", ylabel="accuracy on fresh samples (%)", ylim=(20, 102))
+    draw.key(ax)
