@@ -75,7 +75,7 @@ def test_values_and_gradients_are_those_of_the_twin(shape, heads, depth, hidden,
 
 
 def test_parameters_are_drawn_as_torch_draws_them():
-    seeds, module = seeds_of(30), nn.TransformerEncoderLayer(12, 3, 20).double()
+    seeds, module = seeds_of(30), nn.TransformerEncoderLayer(12, 3, 20, dtype=torch.float64)
     bounds = {0: math.sqrt(6 / 48), 2: 1 / math.sqrt(12), 4: 1 / math.sqrt(12), 5: 1 / math.sqrt(12)}
     bounds |= {6: 1 / math.sqrt(20), 7: 1 / math.sqrt(20)}
     for place, (part, theirs) in enumerate(zip(encoder_parameters(seeds, 12, 20), parameters_of(module), strict=True)):

@@ -141,7 +141,8 @@ def test_the_recomputing_block_has_the_right_gradients(asked):
     inputs.append(seeds.normal("b", 2))
     inputs = [tensor.requires_grad_(place in asked) for place, tensor in enumerate(inputs)]
     block = partial(conv_bn_relu, running=None, training=True, keep="input", padding=1)
-    assert torch.autograd.gradcheck(block, inputs)
+    # Two backward passes may add in another order: gradients of size 10 are then apart by rounding, some 1e-15 each.
+    assert torch.autograd.gradcheck(block, inputs, nondet_tol=1e-12)
 
 
 def saved_bytes(make) -> int:
@@ -242,7 +243,7 @@ def test_packing_puts_the_seeds_side_by_side_and_the_channels_last():
     assert packed.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(packed[:, 4:], x[1])
     assert torch.equal(unpack(packed, 2), x)
-    assert torch.equal(mean_pool(packed, 2), x.mean((3, 4)))
+    torch.testing.assert_close(mean_pool(packed, 2), x.mean((3, 4)))
     assert pack(x[..., 0]).shape == (3, 8, 1, 5)
     with pytest.raises(ValueError, match="expected images"):
         pack(x[0, 0])

@@ -73,7 +73,7 @@ def patterns_by_linear_programming(layers, *, half_width=4):
             program = linprog(
                 [0, 0, -1], A_ub=[*sides, *edges], b_ub=[*bounds, *[half_width] * 4], bounds=[*box, (None, 1)]
             )
-            found += program.status == 0 and -program.fun > 1e-9
+            found += program.status == 0 and -program.fun > 1e-6
     return found
 
 

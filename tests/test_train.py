@@ -74,6 +74,13 @@ def test_a_block_trains_as_its_seeds_do_alone(optimizer, batch):
     assert not fit.met.any()
 
 
+def between(ends: Tensor, values: Tensor) -> Tensor:
+    """A number between two of the values, as far from all of them as can be, so that no rounding moves one past it."""
+    inside = values[(values >= ends[0]) & (values <= ends[1])].sort().values
+    widest = inside.diff().argmax()
+    return inside[widest : widest + 2].mean()
+
+
 @pytest.mark.parametrize("batch", [None, 5])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_member_that_meets_its_goal_leaves_and_the_others_train_on_the_same(optimizer, batch):
@@ -86,12 +93,12 @@ def test_a_member_that_meets_its_goal_leaves_and_the_others_train_on_the_same(op
     for epoch in range(1, EPOCHS + 1):
         losses.append(cross_entropy(NET(fit_with(epochs=epoch).parameters, x), y))
     table = torch.stack(losses)
-    bar = table.min(dim=0).values.median()  # about half of the members get below it
+    bar = between(table.min(dim=0).values.sort().values[2:4], table)  # half of the members get below it
 
     fit = fit_with(goal=lambda outputs, targets: cross_entropy(outputs, targets) <= bar)
-    below = table <= bar + 1e-9
+    below = table <= bar
     assert fit.met.tolist() == below.any(dim=0).tolist()
-    assert 0 < fit.met.sum() < len(SEEDS)
+    assert fit.met.sum() == len(SEEDS) / 2
     first = torch.where(fit.met, below.int().argmax(dim=0) + 1, EPOCHS)
     assert fit.epochs.tolist() == first.tolist()
     for member in range(len(SEEDS)):
@@ -132,7 +139,7 @@ def test_a_member_that_diverges_does_not_touch_the_others():
     clean, fit = fit_with(x=x), fit_with(x=poisoned)
     healthy = torch.tensor([0, 1, 4, 5])
     for ours, theirs in zip(fit.parameters, clean.parameters, strict=True):
-        assert torch.equal(ours[healthy], theirs[healthy])
+        torch.testing.assert_close(ours[healthy], theirs[healthy], rtol=1e-10, atol=1e-10)
         assert not ours[3].isfinite().all()
     assert fit.met[2:4].tolist() == [False, False]
     assert fit.epochs[2:4].tolist() == [EPOCHS] * 2
