@@ -46,14 +46,14 @@ CLAIM = Claim(
     id="decomposition/optimisation-error-can-grow-with-the-class",
     covers=("A11",),
     slide="Decomposition of the Error (the trends of the three terms)",
-    version=1,
+    version=2,
     finding="holds",
     says="Where training is not convex, the optimisation error can grow with the class of models.",
     statement=(
         "ReLU nets of width 16 (biases, torch's default init) are trained on 30 two-moons points by full-batch "
         "gradient descent (logistic loss, learning rate 0.1, momentum 0.9, 150 steps). With twelve hidden layers the "
         "optimisation error is larger than with two by at least half of log 2, although the trained net with two is "
-        "in the larger class too: with ten copying layers it has the same loss to the last bit."
+        "in the larger class too: with ten copying layers it has the same loss up to rounding."
     ),
     reason=(
         "The deep net ends at log 2, where a coin would be, while copies of a shallow net's weights would do far "
@@ -77,7 +77,7 @@ def trial(seeds: Seeds, classes: Callable[[Seeds, Moons], Losses]) -> Rows:
     """A seed draws the points and the initialisations."""
     small, large, copied = classes(seeds, two_moons(seeds, n=30, n_test=2))
     at_most, at_least = small, large - copied  # bounds of the optimisation errors of the small and the large class
-    win = (copied == small) & (at_least - at_most >= GROWTH)
+    win = ((copied - small).abs() <= GROWTH / 100) & (at_least - at_most >= GROWTH)  # copies, up to rounding
     return Rows(win=win, small=small, large=large, copied=copied)
 
 
