@@ -14,9 +14,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
+from torch import nn
 
 from bench import conv_bn, steps
 from claimlab.nets import CNN, encoder_layer, encoder_parameters
+from claimlab.parts import layer
 from claimlab.seeds import Seeds
 
 Step = Callable[[], object]
@@ -125,15 +127,16 @@ def _net(name: str, draw: Callable[[torch.dtype], tuple[list[torch.Tensor], Net]
 
 
 def _group_norm(dtype: torch.dtype) -> tuple[list[torch.Tensor], Net]:
-    seeds, net = _seeds(dtype), CNN((1, 16, 16), classes=10, norm="group", groups=4)
+    seeds, net = _seeds(dtype), CNN((1, 16, 16), classes=10, norm=partial(nn.GroupNorm, 4))
     x = seeds.normal("x", 4, 1, 8, 8)
     return net.init(seeds), lambda parameters: net(parameters, x)
 
 
 def _encoder(dtype: torch.dtype) -> tuple[list[torch.Tensor], Net]:
     seeds = _seeds(dtype)
-    x = seeds.normal("x", 4, 16, 32)
-    return encoder_parameters(seeds, 32, 64), lambda parameters: encoder_layer(parameters, x, heads=4)
+    x, norm = seeds.normal("x", 4, 16, 32), layer(nn.LayerNorm, 32)
+    parameters = encoder_parameters(seeds, 32, 64, norm=norm)
+    return parameters, lambda parameters: encoder_layer(parameters, x, heads=4, norm=norm)
 
 
 def _seeds(dtype: torch.dtype) -> Seeds:

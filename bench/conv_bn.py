@@ -10,8 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from claimlab.nets import Running
 from claimlab.nets.conv import conv_bn_relu, conv_relu, fold
-from claimlab.nets.norm import Running
 
 EPS = 1e-5
 

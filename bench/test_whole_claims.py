@@ -68,7 +68,7 @@ def wide_nets(seeds: Seeds) -> Workload:
 def batches_of_four(seeds: Seeds) -> Workload:
     """normalization/batch-norm-needs-large-batches."""
     world = digits(seeds, n=384, n_test=1)
-    net = CNN((1, 8, 16, 32), CLASSES, strides=(2, 2, 2))
+    net = CNN((1, 8, 16, 32), CLASSES, strides=(2, 2, 2), norm=nn.BatchNorm2d)
     return Workload("F6", net, world.x.unflatten(2, (1, 8, 8)), world.y, cross_entropy, 0.0075, 1, 4, seeds)
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from claimlab.nets import encoder_layer, encoder_parameters
+from claimlab.parts import layer
 from claimlab.seeds import Seeds
 
 worlds = settings(max_examples=15, derandomize=True, database=None)
@@ -51,13 +52,14 @@ def gradient(tensor: Tensor) -> Tensor:
 def test_values_and_gradients_are_those_of_the_twin(shape, heads, depth, hidden, norm_first):
     members, samples, steps = shape
     seeds, width = seeds_of(members), heads * depth
-    drawn = encoder_parameters(seeds, width, hidden)
+    norm = layer(nn.LayerNorm, width)
+    drawn = encoder_parameters(seeds, width, hidden, norm=norm)
     parameters = [
         (part + 0.1 * seeds.normal(f"moved{place}", *part.shape[1:])).requires_grad_()
         for place, part in enumerate(drawn)
     ]
     x = seeds.normal("x", samples, steps, width).requires_grad_()
-    outputs = encoder_layer(parameters, x, heads=heads, norm_first=norm_first)
+    outputs = encoder_layer(parameters, x, heads=heads, norm=norm, norm_first=norm_first)
     outputs.pow(3).sum().backward()
     for member in range(members):
         module = nn.TransformerEncoderLayer(
@@ -78,7 +80,8 @@ def test_parameters_are_drawn_as_torch_draws_them():
     seeds, module = seeds_of(30), nn.TransformerEncoderLayer(12, 3, 20, dtype=torch.float64)
     bounds = {0: math.sqrt(6 / 48), 2: 1 / math.sqrt(12), 4: 1 / math.sqrt(12), 5: 1 / math.sqrt(12)}
     bounds |= {6: 1 / math.sqrt(20), 7: 1 / math.sqrt(20)}
-    for place, (part, theirs) in enumerate(zip(encoder_parameters(seeds, 12, 20), parameters_of(module), strict=True)):
+    drawn = encoder_parameters(seeds, 12, 20, norm=layer(nn.LayerNorm, 12))
+    for place, (part, theirs) in enumerate(zip(drawn, parameters_of(module), strict=True)):
         assert of_torch(part[0]).shape == theirs.shape
         if place not in bounds:  # zeros and ones
             torch.testing.assert_close(of_torch(part[0]), theirs.detach())
@@ -88,23 +91,25 @@ def test_parameters_are_drawn_as_torch_draws_them():
 
 
 def test_the_heads_divide_the_width():
-    seeds = seeds_of(1)
+    seeds, norm = seeds_of(1), layer(nn.LayerNorm, 4)
+    parameters = encoder_parameters(seeds, 4, 8, norm=norm)
     with pytest.raises(ValueError, match="3 heads do not divide the width 4"):
-        encoder_layer(encoder_parameters(seeds, 4, 8), seeds.normal("x", 1, 2, 4), heads=3)
+        encoder_layer(parameters, seeds.normal("x", 1, 2, 4), heads=3, norm=norm)
 
 
 @pytest.mark.parametrize("norm_first", [False, True])
 def test_another_norm_stands_in_layer_norms_place(norm_first):
     """Twice a layer, with the gain and the shift of its place; the identity leaves the sums as they are."""
     seeds = seeds_of(2)
-    parameters, x = encoder_parameters(seeds, 4, 6), seeds.normal("x", 3, 5, 4)
+    norm, x = layer(nn.LayerNorm, 4), seeds.normal("x", 3, 5, 4)
+    parameters = encoder_parameters(seeds, 4, 6, norm=norm)
     seen = []
 
-    def identity(sums: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
-        seen.append((gain, shift))
+    def identity(own: list[Tensor], sums: Tensor) -> Tensor:
+        seen.append(own)
         return sums
 
-    with_norm = encoder_layer(parameters, x, heads=2, norm_first=norm_first)
+    with_norm = encoder_layer(parameters, x, heads=2, norm_first=norm_first, norm=norm)
     without = encoder_layer(parameters, x, heads=2, norm_first=norm_first, norm=identity)
     assert [id(part) for pair in seen for part in pair] == [id(part) for part in parameters[-4:]]
     assert not torch.allclose(with_norm, without)

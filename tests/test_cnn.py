@@ -6,8 +6,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
-from claimlab.nets import CNN, MLP, member
+from claimlab.nets import CNN, MLP, Running, member
+from claimlab.parts import parts
 from claimlab.seeds import Seeds
 
 worlds = settings(max_examples=15, derandomize=True, database=None)
@@ -26,8 +28,8 @@ def nets(draw) -> CNN:
         classes=3,
         kernel=draw(st.sampled_from([1, 3])),
         strides=tuple(draw(st.lists(st.integers(1, 2), max_size=blocks))),
-        norm=draw(st.sampled_from(["batch", "group", "none"])),
-        groups=draw(st.sampled_from([1, 2, 4])),
+        norm=draw(st.sampled_from([nn.BatchNorm2d, *(partial(nn.GroupNorm, groups) for groups in (1, 2, 4)), None])),
+        activation=draw(st.sampled_from([nn.ReLU, nn.Tanh, nn.SiLU])),
         signals=draw(st.booleans()),
     )
 
@@ -60,14 +62,14 @@ def test_values_gradients_and_buffers_are_those_of_torch_member_by_member(net, m
 @worlds
 @given(
     widths=st.lists(st.integers(1, 5), min_size=2, max_size=4),
-    activation=st.sampled_from(["relu", "tanh", "sigmoid", "identity"]),
+    activation=st.sampled_from([nn.ReLU, nn.Tanh, nn.Sigmoid, nn.Identity, nn.PReLU]),
     bias=st.booleans(),
-    norm=st.sampled_from(["batch", "none"]),
+    norm=st.sampled_from([nn.BatchNorm1d, nn.LayerNorm, None]),
 )
 def test_a_member_of_an_mlp_is_the_same_function(widths, activation, bias, norm):
     seeds = seeds_of(2)
     net = MLP(tuple(widths), activation=activation, bias=bias, norm=norm)
-    parameters = net.init(seeds, "torch")
+    parameters = net.init(seeds, parts().torch_init)
     x = seeds.normal("x", 4, widths[0])
     for index in range(2):
         close(net(parameters, x)[index], member(net, parameters, index)(x[index]))
@@ -75,7 +77,7 @@ def test_a_member_of_an_mlp_is_the_same_function(widths, activation, bias, norm)
 
 def test_a_member_does_not_share_memory_with_its_block():
     seeds = seeds_of(2)
-    net = CNN((1, 2), classes=2)
+    net = CNN((1, 2), classes=2, norm=nn.BatchNorm2d)
     parameters = net.init(seeds)
     running = net.start(parameters)
     twin = member(net, parameters, 0, running)
@@ -85,11 +87,12 @@ def test_a_member_does_not_share_memory_with_its_block():
         for parameter in twin.parameters():
             parameter.add_(1)
     assert all(torch.equal(old, new) for old, new in zip(before, parameters, strict=True))
+    assert isinstance(running[0], Running)
     assert running[0].mean.eq(0).all()
 
 
 def test_evaluation_with_batch_norm_needs_running_statistics():
     seeds = seeds_of(1)
-    net = CNN((1, 2), classes=2)
+    net = CNN((1, 2), classes=2, norm=nn.BatchNorm2d)
     with pytest.raises(ValueError, match="running statistics"):
         net(net.init(seeds), seeds.normal("x", 3, 1, 4, 4), training=False)

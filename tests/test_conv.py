@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from claimlab.nets import Running, conv, conv_bn_relu, conv_relu, conv_weight, fold, mean_pool, pack, residual, unpack
+from claimlab.nets import Running, conv, conv_bn_relu, conv_relu, fold, mean_pool, pack, residual, unpack
+from claimlab.parts.initialisers import he, of_torch
 from claimlab.seeds import Seeds
 
 worlds = settings(max_examples=30, derandomize=True, database=None)
@@ -46,9 +47,8 @@ def cases(draw):
 def draws(case: dict) -> tuple[Tensor, list[Tensor]]:
     """Images `[S, N, C, H, W]`, and [weight, gain, shift] that ask for gradients."""
     seeds = seeds_of(case["seeds"])
-    weight = conv_weight(
-        seeds, "w", case["outputs"], case["inputs"] // case["geometry"]["groups"], *case["kernel"], scheme="torch"
-    )
+    inputs = case["inputs"] // case["geometry"]["groups"]
+    weight = of_torch.weight(seeds, "w", case["outputs"], inputs, *case["kernel"])
     gain, shift = seeds.normal("gain", case["outputs"]), seeds.normal("shift", case["outputs"])
     x = seeds.normal("x", case["samples"], case["inputs"], *case["pixels"])
     return x.requires_grad_(), [parameter.requires_grad_() for parameter in (weight, gain, shift)]
@@ -73,7 +73,7 @@ def gradient(tensor: Tensor) -> Tensor:
 @pytest.mark.parametrize("geometry", [{"padding": (1, 2)}, {"padding": 2, "stride": (2, 1)}])
 def test_an_image_that_the_kernel_spans_is_convolved_like_any_other(pixels, kernel, geometry):
     seeds = seeds_of(3)
-    weight, bias = conv_weight(seeds, "w", 4, 2, *kernel), seeds.normal("b", 4)
+    weight, bias = he.weight(seeds, "w", 4, 2, *kernel), seeds.normal("b", 4)
     x = pack(seeds.normal("x", 5, 2, *pixels)).requires_grad_()
     weight.requires_grad_()
     expected = nn.functional.conv2d(x, weight.flatten(0, 1), bias.flatten(), groups=3, **geometry)
@@ -86,7 +86,7 @@ def test_an_image_that_the_kernel_spans_is_convolved_like_any_other(pixels, kern
 
 def test_a_kernel_larger_than_the_image_is_torchs_error():
     """Two negative output sizes have a positive product: that must not pass for a small image."""
-    weight = conv_weight(seeds_of(2), "w", 1, 1, 3, 3)
+    weight = he.weight(seeds_of(2), "w", 1, 1, 3, 3)
     with pytest.raises(RuntimeError, match="Kernel size"):
         conv(torch.ones(1, 2, 1, 1, dtype=torch.float64), weight)
 
@@ -137,7 +137,7 @@ def test_the_block_is_its_twin_in_training_and_evaluation(case, keep):
 @pytest.mark.parametrize("asked", [(0,), (1,), (2, 3), (0, 1, 2, 3)], ids=["x", "weight", "affine", "all"])
 def test_the_recomputing_block_has_the_right_gradients(asked):
     seeds = seeds_of(2)
-    inputs = [pack(seeds.normal("x", 3, 2, 4, 4)), conv_weight(seeds, "w", 2, 2, 3, 3), seeds.normal("g", 2)]
+    inputs = [pack(seeds.normal("x", 3, 2, 4, 4)), he.weight(seeds, "w", 2, 2, 3, 3), seeds.normal("g", 2)]
     inputs.append(seeds.normal("b", 2))
     inputs = [tensor.requires_grad_(place in asked) for place, tensor in enumerate(inputs)]
     block = partial(conv_bn_relu, running=None, training=True, keep="input", padding=1)
@@ -161,7 +161,7 @@ def saved_bytes(make) -> int:
 def test_the_recomputing_block_keeps_its_input_its_parameters_and_two_numbers_a_channel():
     seeds = seeds_of(3, dtype=torch.float32)
     x = pack(seeds.normal("x", 5, 4, 8, 8)).requires_grad_()
-    weight = conv_weight(seeds, "w", 16, 4, 3, 3).requires_grad_()
+    weight = he.weight(seeds, "w", 16, 4, 3, 3).requires_grad_()
     gain, shift = (torch.ones(3, 16).requires_grad_() for _ in range(2))
     images, weights, channels, outputs = 5 * 12 * 64 * 4, 3 * 16 * 4 * 9 * 4, 3 * 16 * 4, 5 * 48 * 64 * 4
     block = partial(conv_bn_relu, x, weight, gain, shift, None, training=True, padding=1)
@@ -213,7 +213,7 @@ def test_folding_is_exact_to_rounding(case):
 @pytest.mark.parametrize("packed", [True, False], ids=["channels last", "channels first"])
 def test_the_fused_evaluation_is_the_plain_one_and_hands_nan_on(inputs, groups, kernel, pixels, packed):
     seeds = seeds_of(2, dtype=torch.float32)
-    x, weight = pack(seeds.normal("x", 3, inputs, *pixels)), conv_weight(seeds, "w", 16, inputs // groups, *kernel)
+    x, weight = pack(seeds.normal("x", 3, inputs, *pixels)), he.weight(seeds, "w", 16, inputs // groups, *kernel)
     x = x if packed else x.contiguous()
     bias = seeds.normal("b", 16)
     geometry = {"padding": (kernel[0] // 2, kernel[1] // 2), "groups": groups}
@@ -230,7 +230,7 @@ def test_evaluation_can_be_differentiated():
     seeds = seeds_of(2, dtype=torch.float32)
     x = pack(seeds.normal("x", 3, 2, 5, 5)).requires_grad_()
     gain = torch.ones(2, 4)
-    weight = conv_weight(seeds, "w", 4, 2, 3, 3)
+    weight = he.weight(seeds, "w", 4, 2, 3, 3)
     conv_bn_relu(x, weight, gain, gain, Running.start(gain), training=False).sum().backward()
     assert x.grad is not None
     assert x.grad.abs().sum() > 0
@@ -251,7 +251,7 @@ def test_packing_puts_the_seeds_side_by_side_and_the_channels_last():
 
 def test_a_signal_is_an_image_of_height_one():
     seeds = seeds_of(3)
-    x, weight = seeds.normal("x", 4, 2, 9), conv_weight(seeds, "w", 5, 2, 1, 3)
+    x, weight = seeds.normal("x", 4, 2, 9), he.weight(seeds, "w", 5, 2, 1, 3)
     outputs = unpack(conv(pack(x), weight, padding=(0, 1), stride=2), 3)
     for member in range(3):
         alone = torch.nn.functional.conv1d(x[member], weight[member, :, :, 0], padding=1, stride=2)
@@ -260,7 +260,7 @@ def test_a_signal_is_an_image_of_height_one():
 
 def test_channels_stay_last_through_the_block():
     seeds = seeds_of(2, dtype=torch.float32)
-    x, weight, gain = pack(seeds.normal("x", 3, 4, 6, 6)), conv_weight(seeds, "w", 8, 4, 3, 3), torch.ones(2, 8)
+    x, weight, gain = pack(seeds.normal("x", 3, 4, 6, 6)), he.weight(seeds, "w", 8, 4, 3, 3), torch.ones(2, 8)
     for keep in ("activations", "input"):
         for training in (True, False):
             y = conv_bn_relu(x, weight, gain, gain, Running.start(gain), training=training, keep=keep)
@@ -278,14 +278,12 @@ def test_what_cannot_be_normalised_is_refused(keep):
 
 def test_the_initialisations_have_their_variances():
     seeds = Seeds("tests/conv", 1, "pinned", tuple(range(20)), dtype=torch.float64)
-    he, default = conv_weight(seeds, "a", 30, 8, 3, 3), conv_weight(seeds, "a", 30, 8, 3, 3, scheme="torch")
+    normal, default = he.weight(seeds, "a", 30, 8, 3, 3), of_torch.weight(seeds, "a", 30, 8, 3, 3)
     # 43200 draws: the standard error of a variance is at most its sqrt(2 / n)-fold
-    for weight, variance in ((he, 2 / 72), (default, 1 / 216)):
+    for weight, variance in ((normal, 2 / 72), (default, 1 / 216)):
         assert abs(weight.var() / variance - 1) < 5 * math.sqrt(2 / weight.numel())
     assert default.abs().max() <= 1 / math.sqrt(72)
-    assert torch.equal(conv_weight(seeds.take([3]), "a", 30, 8, 3, 3)[0], he[3])
-    with pytest.raises(ValueError, match="unknown initialisation 'xavier'"):
-        conv_weight(seeds, "a", 3, 1, 3, scheme="xavier")
+    assert torch.equal(he.weight(seeds.take([3]), "a", 30, 8, 3, 3)[0], normal[3])
 
 
 def test_a_residual_connection_adds_its_input():
@@ -297,7 +295,7 @@ def test_a_residual_connection_adds_its_input():
 def test_evaluation_is_the_same_whether_weights_or_outputs_are_fewer(pixels):
     """With 2 x 2 pixels the 9 weights of a channel outnumber its 4 outputs, and nothing is folded."""
     seeds = seeds_of(2)
-    x, weight = pack(seeds.normal("x", 1, 1, pixels, pixels)), conv_weight(seeds, "w", 3, 1, 3, 3)
+    x, weight = pack(seeds.normal("x", 1, 1, pixels, pixels)), he.weight(seeds, "w", 3, 1, 3, 3)
     gain, shift = seeds.normal("g", 3), seeds.normal("b", 3)
     running = Running(seeds.normal("m", 3), seeds.uniform("v", 3, low=0.5, high=2))
     folded, bias = fold(weight, gain, shift, running.mean, running.var)

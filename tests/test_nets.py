@@ -12,10 +12,13 @@ from torch import nn
 
 from claimlab.measure.count import elements, mlp_parameters
 from claimlab.nets import MLP
+from claimlab.parts import parts
 from claimlab.seeds import Seeds
 
 SEEDS = Seeds("tests/nets", 1, "pinned", tuple(range(5)), dtype=torch.float64)
-MODULES = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "identity": nn.Identity}
+ACTIVATIONS = [nn.ReLU, nn.Tanh, nn.Sigmoid, nn.Identity]
+NORMS = [nn.BatchNorm1d, nn.LayerNorm, None]
+SCHEMES = ["he_init", "lecun_init", "glorot_init", "torch_init"]
 WIDTHS = (3, 7, 4, 2)
 
 
@@ -24,26 +27,27 @@ def twin(net: MLP, parameters: list[torch.Tensor], member: int) -> nn.Sequential
     layers: list[nn.Module] = []
     rest = iter(parameters)
     for layer, (fan_in, fan_out) in enumerate(pairwise(net.widths), start=2):
-        normed = net.norm == "batch" and layer < len(net.widths)
+        normed = net.norm is not None and layer < len(net.widths)
         linear = nn.Linear(fan_in, fan_out, bias=net.bias and not normed, dtype=parameters[0].dtype)
         linear.weight.data = next(rest)[member].T.clone()
         layers.append(linear)
         if normed:
-            norm = nn.BatchNorm1d(fan_out, dtype=parameters[0].dtype)
+            assert net.norm is not None
+            norm = net.norm(fan_out).to(parameters[0])
             norm.weight.data, norm.bias.data = next(rest)[member].clone(), next(rest)[member].clone()
             layers.append(norm)
         elif net.bias:
             linear.bias.data = next(rest)[member, 0].clone()
-        layers.append(MODULES[net.activation]())
+        layers.append(net.activation())
     return nn.Sequential(*layers[:-1])
 
 
-@pytest.mark.parametrize("norm", ["batch", "none"])
+@pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("activation", MODULES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_values_and_gradients_are_those_of_a_sequential_twin(activation, bias, norm):
     net = MLP(WIDTHS, activation, bias=bias, norm=norm)
-    start = net.init(SEEDS, "torch")
+    start = net.init(SEEDS, parts().torch_init)
     off = [parameter + 0.1 * SEEDS.normal(f"off.{i}", *parameter.shape[1:]) for i, parameter in enumerate(start)]
     parameters = [parameter.requires_grad_() for parameter in off]
     x = SEEDS.normal("x", 11, 3)
@@ -60,10 +64,10 @@ def test_values_and_gradients_are_those_of_a_sequential_twin(activation, bias, n
             torch.testing.assert_close(batched, own.grad, rtol=1e-11, atol=1e-12)
 
 
-@pytest.mark.parametrize(("norm", "each"), [("batch", 3), ("none", 2)])
+@pytest.mark.parametrize(("norm", "each"), [(nn.BatchNorm1d, 3), (None, 2)])
 def test_pre_activations_are_those_of_the_twin(norm, each):
     net = MLP(WIDTHS, norm=norm)
-    parameters, x = net.init(SEEDS, "torch"), SEEDS.normal("x", 11, 3)
+    parameters, x = net.init(SEEDS, parts().torch_init), SEEDS.normal("x", 11, 3)
     inputs = net.pre_activations(parameters, x)
     assert [tuple(layer.shape) for layer in inputs] == [(5, 11, 7), (5, 11, 4), (5, 11, 2)]
     module = twin(net, parameters, 2)
@@ -74,9 +78,9 @@ def test_pre_activations_are_those_of_the_twin(norm, each):
 
 @pytest.mark.parametrize("bias", [True, False])
 def test_batch_norm_takes_the_place_of_hidden_biases_and_leaves_the_weights(bias):
-    plain, normed = (MLP(WIDTHS, bias=bias, norm=norm) for norm in ("none", "batch"))
-    layers = normed.layers(normed.init(SEEDS, "torch"))
-    for ours, theirs in zip(layers, plain.layers(plain.init(SEEDS, "torch")), strict=True):
+    plain, normed = (MLP(WIDTHS, bias=bias, norm=norm) for norm in (None, nn.BatchNorm1d))
+    layers = normed.layers(normed.init(SEEDS, parts().torch_init))
+    for ours, theirs in zip(layers, plain.layers(plain.init(SEEDS, parts().torch_init)), strict=True):
         assert torch.equal(ours[0], theirs[0])
     for (_, gain, shift), width in zip(layers[:-1], WIDTHS[1:-1], strict=True):
         assert gain.eq(1).all()
@@ -101,11 +105,11 @@ def test_shapes_and_counts(bias):
 def wide(scheme: str, *, fan_in: int = 64, fan_out: int = 200) -> tuple[torch.Tensor, torch.Tensor]:
     """The first layer's weights and biases of 50 seeds."""
     seeds = Seeds("tests/init", 1, "pinned", tuple(range(50)), dtype=torch.float64)
-    weight, bias, *_ = MLP((fan_in, fan_out, 1)).init(seeds, scheme)
+    weight, bias, *_ = MLP((fan_in, fan_out, 1)).init(seeds, parts().named(scheme))
     return weight, bias
 
 
-@pytest.mark.parametrize(("scheme", "gain"), [("he", 2), ("lecun", 1)])
+@pytest.mark.parametrize(("scheme", "gain"), [("he_init", 2), ("lecun_init", 1)])
 def test_normal_schemes_have_the_variance_of_their_papers(scheme, gain):
     weight, bias = wide(scheme)
     std = math.sqrt(gain / 64)
@@ -117,7 +121,7 @@ def test_normal_schemes_have_the_variance_of_their_papers(scheme, gain):
 
 
 def test_the_torch_scheme_is_the_default_of_linear():
-    weight, bias = wide("torch")
+    weight, bias = wide("torch_init")
     torch.manual_seed(0)
     linear = nn.Linear(64, 10_000, dtype=torch.float64)
     for ours, theirs in ((weight, linear.weight), (bias, linear.bias)):
@@ -128,7 +132,7 @@ def test_the_torch_scheme_is_the_default_of_linear():
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 def test_the_glorot_scheme_is_that_of_sklearns_mlps(activation):
-    weight, bias = wide("glorot")
+    weight, bias = wide("glorot_init")
     fitted = MLPRegressor(  # one step of no length leaves the weights as they were drawn
         hidden_layer_sizes=(200,), activation=activation, solver="sgd", learning_rate_init=1e-12, max_iter=1,
         random_state=0,
@@ -143,10 +147,10 @@ def test_the_glorot_scheme_is_that_of_sklearns_mlps(activation):
         assert kstest(ours.flatten().numpy(), theirs.flatten()).pvalue > 1e-6
 
 
-@pytest.mark.parametrize("scheme", ["he", "lecun", "glorot", "torch"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_members_parameters_do_not_depend_on_its_block(scheme):
-    net = MLP(WIDTHS)
-    for whole, part in zip(net.init(SEEDS, scheme), net.init(SEEDS.take([3]), scheme), strict=True):
+    net, draw = MLP(WIDTHS), parts().named(scheme)
+    for whole, part in zip(net.init(SEEDS, draw), net.init(SEEDS.take([3]), draw), strict=True):
         assert torch.equal(whole[3], part[0])
 
 
@@ -157,8 +161,3 @@ def test_layers_and_named_nets_draw_apart():
     other = net.init(seeds, name="teacher")[0]
     assert not torch.equal(first, second)
     assert not torch.equal(first, other)
-
-
-def test_an_unknown_scheme_is_named():
-    with pytest.raises(ValueError, match="unknown initialisation 'xavier': choose he, lecun, glorot or torch"):
-        MLP(WIDTHS).init(SEEDS, "xavier")

@@ -23,6 +23,7 @@ from claimlab.measure.regions import (
     square_folding_net,
 )
 from claimlab.nets import MLP
+from claimlab.parts import parts
 from claimlab.seeds import Seeds
 
 exact = settings(database=None, derandomize=True, max_examples=25)
@@ -123,7 +124,7 @@ def test_counting_on_a_segment_finds_the_switches_that_exact_arithmetic_finds(wi
     """Pieces of the exact net that reads every unit of its last layer, plus switches that leave this layer alone."""
     seeds = Seeds("tests/regions", 1, "tests", tuple(range(8)), dtype=torch.float64)
     net = MLP(widths)
-    parameters = net.init(seeds, "torch")
+    parameters = net.init(seeds, parts().torch_init)
     start, end = seeds.normal("start", widths[0]), seeds.normal("end", widths[0])
     counted = count_on_segments(parameters, start, end).tolist()
     for member, count in enumerate(counted):
@@ -158,7 +159,7 @@ def test_a_count_ends_at_the_most_regions_asked_for():
     seeds = Seeds("tests/regions", 1, "tests", (0,), dtype=torch.float64)
     net = MLP((1, 40, 1))
     end = torch.full((1, 1), 9.0, dtype=torch.float64)
-    parameters = net.init(seeds, "torch")
+    parameters = net.init(seeds, parts().torch_init)
     assert count_on_segments(parameters, -end, end, most=3).tolist() == [3]
     assert count_on_segments(parameters, -end, end).item() > 3
 

@@ -8,11 +8,12 @@ from torch import Tensor, nn
 
 from claimlab.measure.fit import accuracy, cross_entropy, interpolates, logistic, mean_squared_error
 from claimlab.nets import MLP, conv, conv_weight, pack
+from claimlab.parts import parts
 from claimlab.seeds import Seeds
 from claimlab.train import SGD, Adam, train
 
 SEEDS = Seeds("tests/train", 1, "pinned", tuple(range(6)), dtype=torch.float64)
-NET = MLP((2, 8, 3), "tanh")
+NET = MLP((2, 8, 3), nn.Tanh)
 EPOCHS = 12
 STOCK = {
     "sgd": partial(torch.optim.SGD, lr=0.3),
@@ -32,7 +33,7 @@ def data(seeds: Seeds, n: int = 21) -> tuple[Tensor, Tensor]:
 
 def alone(seeds: Seeds, member: int, x: Tensor, y: Tensor, optimizer, *, batch: int | None, epochs: int = EPOCHS):
     """One seed, trained as everybody does. Returns the parameters of every epoch, as our nets shape them."""
-    first, first_bias, last, last_bias = (parameter[member] for parameter in NET.init(seeds, "torch"))
+    first, first_bias, last, last_bias = (parameter[member] for parameter in NET.init(seeds, parts().torch_init))
     module = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 3)).double()
     with torch.no_grad():
         for own, value in zip(module.parameters(), (first.T, first_bias[0], last.T, last_bias[0]), strict=True):
@@ -64,7 +65,7 @@ def assert_same(fitted: list[Tensor], member: int, expected: list[Tensor]) -> No
 def test_a_block_trains_as_its_seeds_do_alone(optimizer, batch):
     x, y = data(SEEDS)
     fit = train(
-        SEEDS, NET, NET.init(SEEDS, "torch"), x, y,
+        SEEDS, NET, NET.init(SEEDS, parts().torch_init), x, y,
         loss=cross_entropy, optimizer=OPTIMIZERS[optimizer], epochs=EPOCHS, batch=batch,
     )  # fmt: skip
     for member in range(len(SEEDS)):
@@ -86,7 +87,7 @@ def between(ends: Tensor, values: Tensor) -> Tensor:
 def test_a_member_that_meets_its_goal_leaves_and_the_others_train_on_the_same(optimizer, batch):
     x, y = data(SEEDS)
     fit_with = partial(
-        train, SEEDS, NET, NET.init(SEEDS, "torch"), x, y,
+        train, SEEDS, NET, NET.init(SEEDS, parts().torch_init), x, y,
         loss=cross_entropy, optimizer=OPTIMIZERS[optimizer], epochs=EPOCHS, batch=batch,
     )  # fmt: skip
     losses = []  # of every member after every epoch, [EPOCHS, S]
@@ -131,7 +132,7 @@ def test_a_member_that_diverges_does_not_touch_the_others():
     poisoned = x.clone()
     poisoned[2] *= 1e200
     poisoned[3, 0] = float("nan")
-    net = MLP((2, 8, 3), "identity")
+    net = MLP((2, 8, 3), nn.Identity)
     fit_with = partial(
         train, SEEDS, net, net.init(SEEDS), y=y, loss=cross_entropy, optimizer=OPTIMIZERS["momentum"], epochs=EPOCHS,
         goal=interpolates,

@@ -5,10 +5,12 @@ So do activations, `[S, N, ...]`, but for images, whose seeds lie side by side i
 
 from claimlab.nets.attention import encoder_layer, encoder_parameters
 from claimlab.nets.cnn import CNN
-from claimlab.nets.conv import conv, conv_bn_relu, conv_relu, conv_weight, fold, mean_pool, pack, unpack
+from claimlab.nets.conv import conv, conv_bn_relu, conv_relu, fold, mean_pool, pack, unpack
 from claimlab.nets.member import member
 from claimlab.nets.mlp import MLP
-from claimlab.nets.norm import (
+from claimlab.nets.recurrent import gru, lstm, recurrent_parameters, rnn
+from claimlab.nets.residual import residual
+from claimlab.parts.norms import (
     Running,
     batch_norm,
     group_norm,
@@ -18,8 +20,6 @@ from claimlab.nets.norm import (
     standardise,
     weight_norm,
 )
-from claimlab.nets.recurrent import gru, lstm, recurrent_parameters, rnn
-from claimlab.nets.residual import residual
 
 __all__ = [
     "CNN",
@@ -29,7 +29,6 @@ __all__ = [
     "conv",
     "conv_bn_relu",
     "conv_relu",
-    "conv_weight",
     "encoder_layer",
     "encoder_parameters",
     "fold",

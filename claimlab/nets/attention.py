@@ -7,36 +7,35 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from claimlab.nets.norm import layer_norm
+from claimlab.parts import Layer
+from claimlab.parts.initialisers import zeros
 from claimlab.seeds import Seeds
 
 
-def encoder_parameters(seeds: Seeds, width: int, hidden: int, *, name: str = "init") -> list[Tensor]:
+def encoder_parameters(seeds: Seeds, width: int, hidden: int, *, norm: Layer, name: str = "init") -> list[Tensor]:
     """Parameters of `encoder_layer`, drawn as `torch.nn.TransformerEncoderLayer` draws them.
 
-    `[w_qkv, b_qkv, w_out, b_out, w1, b1, w2, b2, gain1, shift1, gain2, shift2]`: weights `[S, fan_in, fan_out]` with
-    queries, keys and values side by side, biases `[S, 1, fan_out]`, gains and shifts of the two norms `[S, width]`.
+    `[w_qkv, b_qkv, w_out, b_out, w1, b1, w2, b2, *norm1, *norm2]`: weights `[S, fan_in, fan_out]` with queries, keys
+    and values side by side, biases `[S, 1, fan_out]`, and the parameters of two norms, gain and shift `[S, width]` for
+    `layer(nn.LayerNorm, width)`.
     """
 
     def uniform(part: str, rows: int, columns: int, bound: float) -> Tensor:
         return seeds.uniform(f"{name}.{part}", rows, columns, low=-bound, high=bound)
 
-    one = torch.ones(len(seeds), width, dtype=seeds.dtype, device=seeds.device)
-    zero = torch.zeros_like(one)
+    zero = zeros(seeds, 1, width)
     narrow, wide = 1 / math.sqrt(width), 1 / math.sqrt(hidden)
     return [
         uniform("w_qkv", width, 3 * width, math.sqrt(6 / (width + 3 * width))),
-        zero.repeat(1, 3).unsqueeze(1),
+        zero.repeat(1, 1, 3),
         uniform("w_out", width, width, narrow),
-        zero.clone().unsqueeze(1),
+        zero,
         uniform("w1", width, hidden, narrow),
         uniform("b1", 1, hidden, narrow),
         uniform("w2", hidden, width, wide),
         uniform("b2", 1, width, wide),
-        one,
-        zero,
-        one.clone(),
-        zero.clone(),
+        *norm.init(seeds, f"{name}.norm1"),
+        *norm.init(seeds, f"{name}.norm2"),
     ]
 
 
@@ -45,16 +44,17 @@ def encoder_layer(
     x: Tensor,
     *,
     heads: int,
+    norm: Callable[[list[Tensor], Tensor], Tensor],
     norm_first: bool = False,
-    norm: Callable[[Tensor, Tensor, Tensor], Tensor] = layer_norm,
 ) -> Tensor:
     """Self-attention and a ReLU net of one hidden layer, each added to its input, on sequences `[S, N, T, width]`.
 
     Each sum is normalised (post-norm, the original), or with `norm_first` each input (pre-norm, Xiong et al. 2020).
-    A `norm` in place of layer norm is a function of activations `[S, N, T, width]`, gain and shift `[S, width]`.
+    `norm` is a function of its parameters and of activations `[S, N, T, width]`, such as `layer(nn.LayerNorm, width)`.
     Raises ValueError if `heads` does not divide the width.
     """
-    w_qkv, b_qkv, w_out, b_out, w1, b1, w2, b2, gain1, shift1, gain2, shift2 = parameters
+    w_qkv, b_qkv, w_out, b_out, w1, b1, w2, b2, *norms = parameters
+    first, second = norms[: len(norms) // 2], norms[len(norms) // 2 :]
     if x.shape[-1] % heads:
         raise ValueError(f"{heads} heads do not divide the width {x.shape[-1]}")
 
@@ -65,10 +65,10 @@ def encoder_layer(
         return _linear(_linear(x, w1, b1).relu_(), w2, b2)
 
     if norm_first:
-        x = x + attend(norm(x, gain1, shift1))
-        return x + feed_forward(norm(x, gain2, shift2))
-    x = norm(x + attend(x), gain1, shift1)
-    return norm(x + feed_forward(x), gain2, shift2)
+        x = x + attend(norm(first, x))
+        return x + feed_forward(norm(second, x))
+    x = norm(first, x + attend(x))
+    return norm(second, x + feed_forward(x))
 
 
 def _attention(qkv: Tensor, heads: int) -> Tensor:

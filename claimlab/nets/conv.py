@@ -15,8 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d, pad
 
-from claimlab.nets.norm import Running, batch_norm, require_a_spread
-from claimlab.seeds import Seeds
+from claimlab.parts.norms import Running, batch_norm, require_a_spread
 
 Size = int | tuple[int, int]
 
@@ -43,23 +42,6 @@ def mean_pool(x: Tensor, seeds: int) -> Tensor:
     # The gradient of a sum is a view of one number a channel; that of a mean would be written out, channels first.
     pooled = x.sum((2, 3)) / (x.shape[2] * x.shape[3])
     return pooled.unflatten(1, (seeds, -1)).transpose(0, 1)
-
-
-def conv_weight(seeds: Seeds, name: str, outputs: int, inputs: int, *kernel: int, scheme: str = "he") -> Tensor:
-    """Weights `[S, outputs, inputs, *kernel]` drawn under `name`; `inputs` is a group's.
-
-    `he`: normal of variance 2 / fan-in, fan-in = inputs x kernel (He et al. 2015). `torch`: uniform within
-    1 / sqrt(fan-in), the default of `torch.nn.Conv2d`. Raises ValueError for another scheme.
-    """
-    fan_in = inputs * math.prod(kernel)
-    match scheme:
-        case "he":
-            return seeds.normal(name, outputs, inputs, *kernel) * math.sqrt(2 / fan_in)
-        case "torch":
-            bound = 1 / math.sqrt(fan_in)
-            return seeds.uniform(name, outputs, inputs, *kernel, low=-bound, high=bound)
-        case _:
-            raise ValueError(f"unknown initialisation {scheme!r}: choose he or torch")
 
 
 def conv(

@@ -1,65 +1,58 @@
 """One seed's net, taken out of its block as an ordinary module of torch."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
 from claimlab.nets.cnn import CNN
 from claimlab.nets.mlp import MLP
-from claimlab.nets.norm import Running
+from claimlab.parts.layers import Buffers
+from claimlab.parts.lift import one_seed
 
-_ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 
-
-def member(net: MLP | CNN, parameters: list[Tensor], index: int, running: list[Running] | None = None) -> nn.Sequential:
+def member(net: MLP | CNN, parameters: list[Tensor], index: int, running: list[Buffers] | None = None) -> nn.Sequential:
     """The `index`-th net of the block: the same function, on inputs without the seed dimension, with own parameters.
 
-    An MLP takes `[N, d]`, a CNN images `[N, C, H, W]` (signals with a height of 1). `running` is copied into the batch
-    norms of a CNN; without it they start anew, as those of an MLP do.
+    An MLP takes `[N, d]`, a CNN images `[N, C, H, W]` (signals with a height of 1). `running` is copied into the norms
+    of a CNN; without it they start anew, as those of an MLP do.
     """
     own = iter([parameter.detach()[index].clone() for parameter in parameters])
-    module = nn.Sequential(*(_dense(net, own) if isinstance(net, MLP) else _convolutional(net, own)))
-    norms = [layer for layer in module if isinstance(layer, nn.BatchNorm2d)]
-    for norm, buffers in zip(norms, running or (), strict=False):
-        norm.running_mean, norm.running_var = buffers.mean[index].clone(), buffers.var[index].clone()
-    return module
+    layers = _dense(net, own) if isinstance(net, MLP) else _convolutional(net, own, index, running or [])
+    return nn.Sequential(*layers)
 
 
-def _dense(net: MLP, own) -> list[nn.Module]:
+def _dense(net: MLP, own: Iterator[Tensor]) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for width in net.widths[1:-1]:
-        if net.norm == "batch":
-            layers.append(_linear(next(own), None))
-            layers.append(_norm(nn.BatchNorm1d(width), next(own), next(own)))
+        weight = next(own)
+        if net.norm is None:
+            layers.append(_linear(weight, next(own) if net.bias else None))
         else:
-            layers.append(_linear(next(own), next(own) if net.bias else None))
-        if net.activation != "identity":
-            layers.append(_ACTIVATIONS[net.activation]())
+            layers += [_linear(weight, None), one_seed(net.norm(width), own, weight)]
+        layers.append(one_seed(net.activation(), own, weight))
+    layers = [layer for layer in layers if not isinstance(layer, nn.Identity)]
     return [*layers, _linear(next(own), next(own) if net.bias else None)]
 
 
-def _convolutional(net: CNN, own) -> list[nn.Module]:
+def _convolutional(net: CNN, own: Iterator[Tensor], index: int, running: list[Buffers]) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for block, outputs in enumerate(net.channels[1:]):
         weight = next(own)
         side = net.strides[block] if block < len(net.strides) else 1
         convolution = nn.Conv2d(
-            weight.shape[1], outputs, weight.shape[2:], stride=(1, side) if net.signals else side,
-            padding=(0, net.kernel // 2) if net.signals else net.kernel // 2, bias=net.norm == "none",
+            weight.shape[1], outputs, (1, net.kernel) if net.signals else net.kernel,
+            stride=(1, side) if net.signals else side,
+            padding=(0, net.kernel // 2) if net.signals else net.kernel // 2, bias=net.norm is None,
         )  # fmt: skip
         convolution.weight = nn.Parameter(weight)
         layers.append(convolution)
-        if net.norm == "none":
+        if net.norm is None:
             convolution.bias = nn.Parameter(next(own))
         else:
-            norm = nn.BatchNorm2d(outputs) if net.norm == "batch" else nn.GroupNorm(net.groups, outputs)
-            layers.append(_norm(norm, next(own), next(own)))
-        layers.append(nn.ReLU())
+            layers.append(one_seed(net.norm(outputs), own, weight, running[block] if running else None, index))
+        layers.append(one_seed(net.activation(), own, weight))
     return [*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), _linear(next(own), next(own))]
-
-
-def _norm(norm: nn.Module, gain: Tensor, shift: Tensor) -> nn.Module:
-    norm.weight, norm.bias = nn.Parameter(gain), nn.Parameter(shift)
-    return norm.to(gain)
 
 
 def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:

@@ -1,24 +1,23 @@
 """The training loop: one optimizer step moves all seeds, and a seed that has met its goal leaves the block.
 
-Optimizers need no change for this. The loss that is differentiated is the sum over seeds, so each seed's gradient is
-its own, and SGD, momentum and Adam update every number by itself. (An optimizer that mixes the entries of a tensor,
-such as Muon or one with a global gradient norm, would mix the seeds: do not pass one.)
+The loss that is differentiated is the sum over seeds, so each seed's gradient is its own, and SGD, momentum and Adam
+update every number by itself. An optimizer that mixes the entries of a tensor, such as Muon or one with a global
+gradient norm, is given to each seed on its own (`claimlab.parts.lift`), which is slower.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from claimlab.parts.lift import MakeOptimizer, OneASeed, optimizer_of
 from claimlab.seeds import Seeds
-from claimlab.train.optimizers import SGD, Adam
 
 Net = Callable[[list[Tensor], Tensor], Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
 Goal = Callable[[Tensor, Tensor], Tensor]
-Optimizer = SGD | Adam | torch.optim.Optimizer
-MakeOptimizer = Callable[[list[Tensor]], Optimizer]
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,8 @@ def train(
 
     `loss` and `goal` map outputs and targets to one value a seed, `[S]`. Without `batch` an epoch is one full-batch
     step; with it, N // batch steps over an order that each seed draws anew (`seeds`, name "order.<epoch>"), the
-    remainder left out. `optimizer` makes one from the parameters, e.g. `partial(SGD, lr=0.1)`; an optimizer of
-    `torch.optim` does as well.
+    remainder left out. `optimizer` makes one from the parameters, e.g. `partial(parts().sgd, lr=0.1)`; an optimizer of
+    `torch.optim`, or any with `zero_grad` and `step`, does as well.
 
     The goal is looked at on the whole training set after every `check_every` epochs; a seed that meets it stops
     there, and the others train on without it. The parameters passed in are not changed.
@@ -58,7 +57,7 @@ def train(
         raise ValueError(f"a batch of {batch} is larger than the {x.shape[1]} samples")
     working = [parameter.detach().clone().requires_grad_() for parameter in parameters]
     final = [parameter.detach().clone() for parameter in parameters]
-    optim = optimizer(working)
+    optim = optimizer_of(optimizer, working)
     here = torch.arange(len(seeds), device=x.device)  # the position in the block of each member still training
     took = torch.full((len(seeds),), epochs, device=x.device)
     met = torch.zeros(len(seeds), dtype=torch.bool, device=x.device)
@@ -96,11 +95,11 @@ def _batches(seeds: Seeds, x: Tensor, y: Tensor, batch: int | None, epoch: int):
         yield x[members, chosen], y[members, chosen]
 
 
-def _narrow(
-    working: list[Tensor], optim: Optimizer, make: MakeOptimizer, stay: Tensor
-) -> tuple[list[Tensor], Optimizer]:
+def _narrow(working: list[Tensor], optim: Any, make: MakeOptimizer, stay: Tensor) -> tuple[list[Tensor], Any]:
     """The members that stay, with what the optimizer remembers of them."""
     kept = [parameter.detach()[stay].requires_grad_() for parameter in working]
+    if isinstance(optim, OneASeed):
+        return kept, optim.take(kept, stay)
     fresh = make(kept)
     for old, new in zip(working, kept, strict=True):
         fresh.state[new] = {

@@ -30,7 +30,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from claimlab import Certificate, Claim, Rows, Statistical
-from claimlab.train import SGD, train
+from claimlab.parts import parts
+from claimlab.train import train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -181,8 +182,8 @@ def trial(
     inputs = x[:, None].expand(len(seeds), -1, 1)
     fit = train(
         seeds, net, start, inputs, y,
-        loss=lambda outputs, targets: squared_error(outputs, targets).sum(dim=1), optimizer=partial(SGD, lr=0.1),
-        epochs=STEPS,
+        loss=lambda outputs, targets: squared_error(outputs, targets).sum(dim=1),
+        optimizer=partial(parts().sgd, lr=0.1), epochs=STEPS,
     )  # fmt: skip
     errors, gradient = error_and_gradient(net, fit.parameters, inputs, y)
     above = (errors - least[:, None]) / y.var(dim=1, keepdim=True, correction=0)

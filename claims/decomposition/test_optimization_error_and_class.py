@@ -27,8 +27,9 @@ from claimlab.data.moons import Moons, two_moons
 from claimlab.measure.fit import logistic
 from claimlab.measure.piecewise import PiecewiseLinear, identity, relu
 from claimlab.nets import MLP
+from claimlab.parts import parts
 from claimlab.seeds import Seeds
-from claimlab.train import SGD, train
+from claimlab.train import train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,7 +85,8 @@ def trial(seeds: Seeds, classes: Callable[[Seeds, Moons], Losses]) -> Rows:
 def nets(seeds: Seeds, world: Moons, *, layers: int = MANY) -> Losses:
     """Nets with two hidden layers, and with more."""
     shallow, deep = (MLP((2, *[WIDTH] * depth, 1)) for depth in (FEW, layers))
-    fitted, deep_fitted = (fit(seeds, net, net.init(seeds, "torch"), world.x, world.y) for net in (shallow, deep))
+    draw = parts().torch_init
+    fitted, deep_fitted = (fit(seeds, net, net.init(seeds, draw), world.x, world.y) for net in (shallow, deep))
     ones = torch.eye(WIDTH, dtype=seeds.dtype, device=seeds.device).expand(len(seeds), -1, -1)
     copying = [ones, torch.zeros_like(ones[:, :1])] * (layers - FEW)
     copy = [*fitted[: 2 * FEW], *copying, *fitted[2 * FEW :]]
@@ -110,7 +112,7 @@ def linear_models(seeds: Seeds, world: Moons) -> Losses:
 
 def fit(seeds: Seeds, net: MLP, parameters: list[Tensor], x: Tensor, y: Tensor) -> list[Tensor]:
     """The parameters after 150 steps of gradient descent with momentum."""
-    optimizer = partial(SGD, lr=0.1, momentum=0.9)
+    optimizer = partial(parts().sgd, lr=0.1, momentum=0.9)
     return train(seeds, net, parameters, x, y, loss=logistic, optimizer=optimizer, epochs=STEPS).parameters
 
 

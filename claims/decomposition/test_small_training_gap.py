@@ -29,7 +29,8 @@ from claimlab.data.moons import Moons, two_moons
 from claimlab.measure.fit import accuracy, interpolates, logistic
 from claimlab.measure.risks import Predictor, distribution, empirical_risk, erm, risk, samples, zero_one
 from claimlab.nets import MLP
-from claimlab.train import Adam, train
+from claimlab.parts import parts
+from claimlab.train import train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -113,7 +114,7 @@ def nets(seeds: Seeds) -> Rows:
     clean, wrong = half_moons(seeds)
     net = MLP((2, 64, 64, 1))
     fit = partial(
-        train, seeds, net, net.init(seeds, "glorot"), optimizer=partial(Adam, lr=0.02), epochs=1000
+        train, seeds, net, net.init(seeds, parts().glorot_init), optimizer=partial(parts().adam, lr=0.02), epochs=1000
     )  # fmt: skip
     first = fit(clean.x, clean.y, loss=logistic, goal=interpolates)
     both = torch.cat([clean.x, wrong.x], dim=1), torch.cat([clean.y, wrong.y], dim=1)

@@ -23,8 +23,9 @@ from claimlab.data.digits import CLASSES, digits
 from claimlab.measure.count import mlp_parameters
 from claimlab.measure.fit import cross_entropy
 from claimlab.nets import MLP, residual
+from claimlab.parts import parts
 from claimlab.seeds import Seeds
-from claimlab.train import Adam, train
+from claimlab.train import train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,7 +85,7 @@ def best_loss(seeds: Seeds, net: MLP, x: Tensor, y: Tensor, *, skips: bool) -> T
     function = partial(with_skips, net) if skips else net
     losses = []
     for rate in RATES:
-        optimizer = partial(Adam, lr=rate)
+        optimizer = partial(parts().adam, lr=rate)
         fit = train(seeds, function, net.init(seeds), x, y, loss=cross_entropy, optimizer=optimizer, epochs=STEPS)
         losses.append(cross_entropy(function(fit.parameters, x), y))
     return torch.stack(losses).amin(dim=0)

@@ -37,8 +37,9 @@ from claimlab import Certificate, Claim, Exact, Rows
 from claimlab.measure.piecewise import Layer, PiecewiseLinear, function_of, l1_distance, parameters, pieces
 from claimlab.measure.sawtooth import TENT, best_fits, sawtooth, sawtooth_net
 from claimlab.nets import MLP
+from claimlab.parts import parts
 from claimlab.seeds import Seeds
-from claimlab.train import Adam, train
+from claimlab.train import train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -249,7 +250,7 @@ def trained_stay_away(seeds: Seeds, *, units: int = LAPS // 2 - 1) -> Rows:
     steep = LAPS * steep
     bends = (torch.arange(units, device=seeds.device) + seeds.uniform("bends", 1, units)) / units
     start = [steep, -steep * bends, out, bias]
-    fit = train(seeds, net, start, x, y, loss=mean_distance, optimizer=partial(Adam, lr=0.02), epochs=300)
+    fit = train(seeds, net, start, x, y, loss=mean_distance, optimizer=partial(parts().adam, lr=0.02), epochs=300)
     members = zip(*(parameter.double().cpu() for parameter in fit.parameters), strict=True)
     trained = [exact_function(*member) for member in members]
     distance = torch.tensor([float(l1_distance(f, g, 0, 1)) for g in trained])

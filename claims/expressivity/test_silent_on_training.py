@@ -14,7 +14,7 @@ approximate at least weakly.
 from __future__ import annotations
 
 from fractions import Fraction
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,8 +26,9 @@ from claimlab import Certificate, Claim, Rows, Statistical
 from claimlab.measure.fit import mean_squared_error
 from claimlab.measure.piecewise import Layer, PiecewiseLinear, function_of, pieces, sup_distance, through
 from claimlab.nets import MLP
+from claimlab.parts import parts, remembered
 from claimlab.seeds import Seeds
-from claimlab.train import Adam, train
+from claimlab.train import train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 TENTS = 5
 PIECES = 2**TENTS
 WIDTH = 32
-NET = MLP((1, *[WIDTH] * TENTS, 1))
 RATES = (0.003, 0.01)
 STEPS = 150
 
@@ -101,7 +101,7 @@ def trial(seeds: Seeds, *, tents: int = TENTS, share_of_init: float | None = Non
     unexplained, found = learn(seeds, tents, share_of_init)
     one_tent, _ = learn(seeds, 1, None)
     x = grid(seeds)
-    at_start = NET(start(seeds, share_of_init), x)
+    at_start = net_of_tents()(start(seeds, share_of_init), x)
     return Rows(
         win=(unexplained >= NOT_LEARNED) & (one_tent <= LEARNED),
         unexplained=unexplained,
@@ -111,9 +111,13 @@ def trial(seeds: Seeds, *, tents: int = TENTS, share_of_init: float | None = Non
     )
 
 
+def net_of_tents() -> MLP:
+    return MLP((1, *[WIDTH] * TENTS, 1))
+
+
 def start(seeds: Seeds, share_of_init: float | None) -> list[Tensor]:
     """The initial weights, or the exact ones plus a share of them."""
-    init = NET.init(seeds, "torch")
+    init = net_of_tents().init(seeds, parts().torch_init)
     if share_of_init is None:
         return init
     return [exact + share_of_init * drawn for exact, drawn in zip(exact_parameters(seeds), init, strict=True)]
@@ -125,7 +129,7 @@ def exact_parameters(seeds: Seeds) -> list[Tensor]:
     return [tensor.T if tensor.ndim == 2 else tensor for tensor in tensors]
 
 
-@cache  # the single tent is learned in every test
+@remembered  # the single tent is learned in every test
 def learn(seeds: Seeds, tents: int, share_of_init: float | None) -> tuple[Tensor, Tensor]:
     """The share left unexplained `[S]` at each seed's better learning rate, and the outputs of that net `[S, 33]`.
 
@@ -134,15 +138,15 @@ def learn(seeds: Seeds, tents: int, share_of_init: float | None) -> tuple[Tensor
     x = grid(seeds)
     y = target(x[..., 0], tents)
     ends = torch.linspace(0, 1, PIECES + 1, dtype=seeds.dtype, device=seeds.device)[:, None].expand(len(seeds), -1, -1)
-    shares, outputs = [], []
+    net, shares, outputs = net_of_tents(), [], []
     for rate in RATES:
         fit = train(
-            seeds, NET, start(seeds, share_of_init), x, y,
-            loss=mean_squared_error, optimizer=partial(Adam, lr=rate), epochs=STEPS,
+            seeds, net, start(seeds, share_of_init), x, y,
+            loss=mean_squared_error, optimizer=partial(parts().adam, lr=rate), epochs=STEPS,
             goal=lambda outputs, targets: unexplained_share(outputs, targets) <= LEARNED, check_every=10,
         )  # fmt: skip
-        shares.append(unexplained_share(NET(fit.parameters, x), y))
-        outputs.append(NET(fit.parameters, ends)[..., 0])
+        shares.append(unexplained_share(net(fit.parameters, x), y))
+        outputs.append(net(fit.parameters, ends)[..., 0])
     share, better = torch.stack(shares, dim=1).min(dim=1)
     return share, torch.stack(outputs, dim=1)[torch.arange(len(seeds), device=x.device), better]
 

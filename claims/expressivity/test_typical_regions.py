@@ -24,8 +24,9 @@ from claimlab.measure.count import mlp_parameters
 from claimlab.measure.fit import accuracy, logistic
 from claimlab.measure.regions import count_on_segments
 from claimlab.nets import MLP
+from claimlab.parts import parts
 from claimlab.seeds import Seeds
-from claimlab.train import Adam, train
+from claimlab.train import train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -106,7 +107,7 @@ def random_net(seeds: Seeds, shape: Shape) -> list[Tensor]:
     """Weights of variance 2 / fan-in, and small biases in the hidden layers."""
     units, depth = shape
     name = f"{units} units in {depth}"
-    parameters = net_of(shape).init(seeds, "he", name=name)
+    parameters = net_of(shape).init(seeds, parts().he_init, name=name)
     for layer in range(depth):
         parameters[2 * layer + 1] = BIAS * seeds.normal(f"{name}, bias {layer}", 1, units // depth)
     return parameters
@@ -129,7 +130,7 @@ def plant_sawtooth(parameters: list[Tensor]) -> None:
 def memorised(seeds: Seeds, shape: Shape, parameters: list[Tensor], steps: int) -> tuple[list[Tensor], Tensor]:
     """The parameters after full-batch Adam on points with random labels, and the training accuracy `[S]`."""
     x, y = seeds.uniform("points", 32, 2, low=-1, high=1), seeds.integers("labels", 32, high=2)
-    net, adam = net_of(shape), partial(Adam, lr=0.003)
+    net, adam = net_of(shape), partial(parts().adam, lr=0.003)
     fit = train(seeds, net, parameters, x, y, loss=logistic, optimizer=adam, epochs=steps)
     return fit.parameters, accuracy(net(fit.parameters, x), y)
 

@@ -25,8 +25,9 @@ from claimlab import Certificate, Claim, Rows, Statistical, draw
 from claimlab.data.noisy_sine import BAYES_RISK, deck_noisy_sine, evaluation_grid, excess_risk, noisy_sine
 from claimlab.measure.fit import mean_squared_error
 from claimlab.nets import MLP
+from claimlab.parts import parts
 from claimlab.seeds import Seeds
-from claimlab.train import Adam, train
+from claimlab.train import train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,7 +102,7 @@ def trial(seeds: Seeds, *, frozen: bool = False, schedule: tuple[tuple[float, in
     grid = evaluation_grid(seeds)
     excess, train_error = [], []
     for width in WIDTHS:
-        parameters = MLP((1, width, 1)).init(seeds, "glorot", name=f"init.{width}")
+        parameters = MLP((1, width, 1)).init(seeds, parts().glorot_init, name=f"init.{width}")
         if frozen:
             parameters = least_squares(parameters, standardised(x), y)
         else:
@@ -124,7 +125,7 @@ def adam(
 ) -> list[Tensor]:
     """The parameters after full-batch Adam on the squared error, afresh for each learning rate of the schedule."""
     for rate, steps in schedule:
-        optimizer = partial(Adam, lr=rate)
+        optimizer = partial(parts().adam, lr=rate)
         fit = train(seeds, net, parameters, x, y, loss=mean_squared_error, optimizer=optimizer, epochs=steps)
         parameters = fit.parameters
     return parameters

@@ -23,7 +23,8 @@ from claimlab import Certificate, Claim, Rows, Statistical, draw
 from claimlab.data.moons import deck_moons, two_moons
 from claimlab.measure.fit import accuracy, interpolates, logistic
 from claimlab.nets import MLP
-from claimlab.train import Adam, train
+from claimlab.parts import parts
+from claimlab.train import train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,8 +82,8 @@ def trial(seeds: Seeds, *, width: int = WIDTH, shuffled: bool = False) -> Rows:
     labels = world.y.gather(1, seeds.permutation("labels", POINTS)) if shuffled else world.y
     net = MLP((2, width, width, 1))
     fit = train(
-        seeds, net, net.init(seeds, "glorot"), world.x, labels,
-        loss=logistic, optimizer=partial(Adam, lr=0.01), epochs=300, goal=interpolates, check_every=5,
+        seeds, net, net.init(seeds, parts().glorot_init), world.x, labels,
+        loss=logistic, optimizer=partial(parts().adam, lr=0.01), epochs=300, goal=interpolates, check_every=5,
     )  # fmt: skip
     train_accuracy = accuracy(net(fit.parameters, world.x), labels)
     test_accuracy = accuracy(net(fit.parameters, world.x_test), world.y_test)

@@ -16,8 +16,9 @@ from claimlab import Claim, Rows, Statistical, draw
 from claimlab.data.digits import CLASSES, digits
 from claimlab.measure.fit import accuracy, cross_entropy, interpolates
 from claimlab.nets import MLP
+from claimlab.parts import parts
 from claimlab.seeds import Seeds
-from claimlab.train import SGD, train
+from claimlab.train import train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,7 +61,7 @@ def trial(seeds: Seeds, width: int = 64) -> Rows:
     net = MLP((64, width, width, CLASSES))
     fit = train(
         seeds, net, net.init(seeds), world.x, labels,
-        loss=cross_entropy, optimizer=partial(SGD, lr=0.03, momentum=0.9),
+        loss=cross_entropy, optimizer=partial(parts().sgd, lr=0.03, momentum=0.9),
         epochs=50, batch=32, goal=interpolates,
     )  # fmt: skip
     train_accuracy = accuracy(net(fit.parameters, world.x), labels)

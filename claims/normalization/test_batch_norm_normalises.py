@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from claimlab import Certificate, Claim, Property
-from claimlab.parts.modules import part
+from claimlab.parts import parts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,7 +67,7 @@ def layer_for(world: World) -> nn.Module:
     """A batch norm with random gains and shifts."""
     rng = torch.Generator().manual_seed(world.seed)
     name = "batch_norm_1d" if len(world.shape) == 2 else "batch_norm_2d"
-    norm = part(name, world.shape[1], eps=EPS, dtype=torch.float64)
+    norm = parts().named(name)(world.shape[1], eps=EPS, dtype=torch.float64)
     with torch.no_grad():
         for parameter in norm.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=rng, dtype=torch.float64))
@@ -148,7 +148,7 @@ def figure(measured: "Measured", ax: "Axes") -> None:
     """The standard deviation of a feature after the layer against the one before."""
     before = torch.logspace(-5, 2, 29, dtype=torch.float64)
     x = before * torch.tensor([[-1.0], [1.0]], dtype=torch.float64)  # [2, features], each with the deviation `before`
-    norm = part("batch_norm_1d", len(before), eps=EPS, dtype=torch.float64)
+    norm = parts().batch_norm_1d(len(before), eps=EPS, dtype=torch.float64)
     with torch.no_grad():
         after = norm(x).std(dim=0, correction=0)
     ax.plot(before, before / (before**2 + EPS).sqrt(), color="C0", label="s / sqrt(s\N{SUPERSCRIPT TWO} + eps)")

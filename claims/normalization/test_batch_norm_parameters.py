@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from claimlab import Certificate, Claim, Property
 from claimlab.measure.count import elements
+from claimlab.parts import parts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,7 +61,7 @@ Layer = Callable[[World], nn.Module]
 
 
 def batch_norm(world: World) -> nn.Module:
-    return nn.BatchNorm2d(world.channels, dtype=torch.float64)
+    return parts().batch_norm_2d(world.channels, dtype=torch.float64)
 
 
 def batch_norm_in_evaluation(world: World) -> nn.Module:
@@ -68,7 +69,7 @@ def batch_norm_in_evaluation(world: World) -> nn.Module:
 
 
 def layer_norm(world: World) -> nn.Module:
-    return nn.LayerNorm([world.channels, world.height, world.width], dtype=torch.float64)
+    return parts().layer_norm([world.channels, world.height, world.width], dtype=torch.float64)
 
 
 def no_norm(world: World) -> nn.Module:

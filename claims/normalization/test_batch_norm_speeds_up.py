@@ -26,8 +26,9 @@ from claimlab import Claim, Rows, Statistical
 from claimlab.data.digits import digits
 from claimlab.measure.fit import cross_entropy
 from claimlab.nets import MLP
+from claimlab.parts import Initialise, parts
 from claimlab.seeds import Seeds
-from claimlab.train import SGD, train
+from claimlab.train import train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,7 +72,7 @@ CLAIM = Claim(
 )
 
 
-def steps_to_target(seeds: Seeds, net: MLP, scheme: str, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def steps_to_target(seeds: Seeds, net: MLP, scheme: Initialise, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """The fewest steps to the target over all learning rates, int64 `[S]`, and whether any arrived, bool `[S]`.
 
     A learning rate need not be tried for longer than the slowest seed took with the rates before it.
@@ -82,7 +83,7 @@ def steps_to_target(seeds: Seeds, net: MLP, scheme: str, x: Tensor, y: Tensor) -
     for rate in RATES:
         fit = train(
             seeds, net, parameters, x, y,
-            loss=cross_entropy, optimizer=partial(SGD, lr=rate, momentum=0.9),
+            loss=cross_entropy, optimizer=partial(parts().sgd, lr=rate, momentum=0.9),
             epochs=int(fewest.max()), goal=lambda logits, labels: cross_entropy(logits, labels) < TARGET,
         )  # fmt: skip
         fewest = torch.minimum(fewest, fit.epochs)
@@ -90,15 +91,16 @@ def steps_to_target(seeds: Seeds, net: MLP, scheme: str, x: Tensor, y: Tensor) -
     return fewest, arrived
 
 
-def trial(seeds: Seeds, *, hidden: int = 4, activation: str = "relu", scheme: str = "torch") -> Rows:
+def trial(seeds: Seeds, *, hidden: int = 4, activation: str = "relu", scheme: str = "torch_init") -> Rows:
     """A win: with batch norm the net arrives, in at most half the steps. Columns of `steps`: with and without.
 
     A seed draws the images and the weights, which both nets share.
     """
     data = digits(seeds, n=64, n_test=1)
-    plain = MLP((64, *[32] * hidden, 10), activation)
-    with_norm, arrived = steps_to_target(seeds, replace(plain, norm="batch"), scheme, data.x, data.y)
-    without, _ = steps_to_target(seeds, plain, scheme, data.x, data.y)
+    draw, plain = parts().named(scheme), MLP((64, *[32] * hidden, 10), parts().named(activation))
+    normed = replace(plain, norm=parts().batch_norm_1d)
+    with_norm, arrived = steps_to_target(seeds, normed, draw, data.x, data.y)
+    without, _ = steps_to_target(seeds, plain, draw, data.x, data.y)
     return Rows(win=arrived & (2 * with_norm <= without), steps=torch.stack([with_norm, without], dim=1))
 
 
@@ -107,11 +109,11 @@ def test_claim(judge):
 
 
 def test_control_one_hidden_layer(judge):
-    judge(trial, hidden=1, scheme="he").refutes()
+    judge(trial, hidden=1, scheme="he_init").refutes()
 
 
 def test_control_well_scaled_deep_net(judge):
-    judge(trial, hidden=8, activation="tanh", scheme="glorot").refutes()
+    judge(trial, hidden=8, activation="tanh", scheme="glorot_init").refutes()
 
 
 def figure(measured: Measured, ax: Axes) -> None:

@@ -18,10 +18,10 @@ from torch import Tensor
 from claimlab import Certificate, Claim, Rows, Statistical
 from claimlab.data.digits import CLASSES, digits
 from claimlab.measure.fit import accuracy, cross_entropy
-from claimlab.nets import CNN, Running, batch_norm
-from claimlab.parts.modules import part
+from claimlab.nets import CNN
+from claimlab.parts import layer, parts
 from claimlab.seeds import Seeds
-from claimlab.train import SGD, train
+from claimlab.train import train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,14 +64,15 @@ def trial(seeds: Seeds, norm: Literal["batch", "group"] = "batch") -> Rows:
     """
     world = digits(seeds, n=384, n_test=512)
     x, x_test = (images.unflatten(-1, (1, 8, 8)) for images in (world.x, world.x_test))
-    net = CNN((1, 8, 16, 32), CLASSES, strides=(2, 2, 2), norm=norm)
+    layer_of = {"batch": parts().batch_norm_2d, "group": partial(parts().group_norm, 1)}
+    net = CNN((1, 8, 16, 32), CLASSES, strides=(2, 2, 2), norm=layer_of[norm])
     errors = []
     for size in SIZES:
         parameters = net.init(seeds)
         running = net.start(parameters)
         fit = train(
             seeds, partial(net, running=running), parameters, x, world.y,
-            loss=cross_entropy, optimizer=partial(SGD, lr=0.03 * size / 16, momentum=0.9), epochs=1, batch=size,
+            loss=cross_entropy, optimizer=partial(parts().sgd, lr=0.03 * size / 16, momentum=0.9), epochs=1, batch=size,
         )  # fmt: skip
         with torch.no_grad():
             errors.append(1 - accuracy(net(fit.parameters, x_test, running, training=False), world.y_test))
@@ -92,9 +93,9 @@ def falls_like_one_over_sqrt_m(seeds: Seeds, *, together: int | None = None) -> 
     gaps = []
     for size in sizes:
         batches = pool[:, :size].unflatten(1, (-1, together or size)).transpose(1, 2).flatten(2)  # a feature a batch
-        gain = torch.ones_like(batches[:, 0])
-        use = partial(batch_norm, batches, gain, torch.zeros_like(gain))
-        gap = use(None, training=True) - use(Running.start(gain), training=False)
+        norm = layer(parts().batch_norm_1d, batches.shape[2])
+        use = partial(norm, norm.init(seeds, "norm"), batches)
+        gap = use(training=True) - use(norm.start(batches), training=False)
         gaps.append(gap.square().mean(dim=(1, 2)).sqrt())
     gap = torch.stack(gaps, dim=1)  # [S, sizes]
     m = torch.tensor(sizes, dtype=gap.dtype, device=gap.device).log()
@@ -116,7 +117,7 @@ def only_signs_survive(samples: int) -> Certificate:
     """
     x = normal(samples, 1000) * torch.logspace(-3, 3, 1000, dtype=torch.float64)
     with torch.no_grad():
-        y = part("batch_norm_1d", 1000, eps=1e-300, dtype=torch.float64)(x)
+        y = parts().batch_norm_1d(1000, eps=1e-300, dtype=torch.float64)(x)
     off = (y.abs() - 1).abs().amax(dim=0)
     rounding = 16 * 2**-52 * x.abs().amax(dim=0) / x.std(dim=0, correction=0)
     return Certificate(bool((off <= rounding).all()), off=off.max(), rounding_allowed=rounding.max())
@@ -126,7 +127,7 @@ def refuses_one_sample(name: str) -> Certificate:
     """Whether the layer raises an error for a batch of one value a feature in training mode."""
     arguments = (1, 4) if name == "group_norm" else (4,)
     try:
-        part(name, *arguments)(torch.ones(1, 4))
+        parts().named(name)(*arguments)(torch.ones(1, 4))
     except ValueError as error:
         return Certificate(True, error=str(error))
     return Certificate(False)
@@ -140,7 +141,7 @@ def knows_no_batch(name: str) -> Certificate:
     and four more operations round: n k u + 2 (n + 3) k u + 8 k u <= 38 k u for an output, twice that for two.
     """
     arguments = (2, 8) if name == "group_norm" else (8,)
-    norm = part(name, *arguments, dtype=torch.float64)
+    norm = parts().named(name)(*arguments, dtype=torch.float64)
     x = normal(16, 8)
     with torch.no_grad():
         everything = norm(x)
@@ -160,7 +161,7 @@ def variance_of_the_mean(*, copies: bool = False) -> Certificate:
     sizes, variances, off = range(2, 7), [], []
     for m in sizes:
         batches = population.expand(m, 3) if copies else torch.cartesian_prod(*[population] * m).T  # [m, 3^m]
-        norm = part("batch_norm_1d", batches.shape[1], momentum=1.0, dtype=torch.float64)
+        norm = parts().batch_norm_1d(batches.shape[1], momentum=1.0, dtype=torch.float64)
         with torch.no_grad():
             norm(batches)
         variances.append(norm.state_dict()["running_mean"].var(correction=0))

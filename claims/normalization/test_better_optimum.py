@@ -15,7 +15,7 @@ images, sqrt(2 0.05 0.95 / 1024) = 0.0096 each: 0.03 to the nearest point.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
 
@@ -26,8 +26,9 @@ from claimlab import Claim, Rows, Statistical
 from claimlab.data.digits import CLASSES, digits
 from claimlab.measure.fit import accuracy, cross_entropy
 from claimlab.nets import CNN
+from claimlab.parts import parts, remembered
 from claimlab.seeds import Seeds
-from claimlab.train import SGD, train
+from claimlab.train import train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -96,19 +97,20 @@ class Trained:
     test_error: Tensor
 
 
-@cache
+@remembered
 def trained(seeds: Seeds, world: World, norm: Literal["batch", "none"]) -> Trained:
     """A seed draws the images, the weights and the order of the batches, which all arms share."""
     data = digits(seeds, n=world.samples, n_test=TEST_SAMPLES)
     x, x_test = (images.unflatten(2, (1, 8, 8)) for images in (data.x, data.x_test))
-    net = CNN((1, *[16] * world.layers), classes=CLASSES, strides=(2, 2), norm=norm)
+    layer = None if norm == "none" else parts().batch_norm_2d
+    net = CNN((1, *[16] * world.layers), classes=CLASSES, strides=(2, 2), norm=layer)
     parameters = net.init(seeds)
     running = net.start(parameters)
     train_error = []
     for rate, passes in world.stages:
         parameters = train(
             seeds, lambda weights, inputs: net(weights, inputs, running), parameters, x, data.y, loss=cross_entropy,
-            optimizer=partial(SGD, lr=rate, momentum=0.9), epochs=passes, batch=world.batch,
+            optimizer=partial(parts().sgd, lr=rate, momentum=0.9), epochs=passes, batch=world.batch,
         ).parameters  # fmt: skip
         train_error.append(1 - accuracy(net(parameters, x, running, training=False), data.y))
     test_error = 1 - accuracy(net(parameters, x_test, running, training=False), data.y_test)

@@ -17,7 +17,6 @@ change of the distribution of a layer's inputs while the layers before it learn.
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -28,6 +27,7 @@ from claimlab import Claim, Rows, Statistical
 from claimlab.data.digits import digits
 from claimlab.measure.fit import cross_entropy
 from claimlab.nets import MLP
+from claimlab.parts import Initialise, parts, remembered
 from claimlab.seeds import Seeds
 
 if TYPE_CHECKING:
@@ -77,9 +77,9 @@ Inputs = Callable[[list[Tensor], int], list[Tensor]]
 """From parameters and the number of the step to what goes into the units of each layer, and the logits."""
 
 
-def start(seeds: Seeds, arm: Arm, x: Tensor, *, hidden: int, scheme: str) -> tuple[MLP, list[Tensor], Inputs]:
+def start(seeds: Seeds, arm: Arm, x: Tensor, *, hidden: int, scheme: Initialise) -> tuple[MLP, list[Tensor], Inputs]:
     """A ReLU net, its initial parameters (in all arms the same weights), and its inputs on `x`."""
-    net = MLP((64, *[WIDTH] * hidden, 10), norm="none" if arm == "none" else "batch")
+    net = MLP((64, *[WIDTH] * hidden, 10), norm=None if arm == "none" else parts().batch_norm_1d)
     parameters = net.init(seeds, scheme)
     if arm == "once":
         return net, parameters, normalised_once(net, parameters, x)
@@ -88,7 +88,7 @@ def start(seeds: Seeds, arm: Arm, x: Tensor, *, hidden: int, scheme: str) -> tup
 
 def normalised_once(net: MLP, parameters: list[Tensor], x: Tensor) -> Inputs:
     """What the net with batch norm computes with the mean and deviation that `parameters` have on `x`."""
-    plain, statistics, h = replace(net, norm="none"), [], x
+    plain, statistics, h = replace(net, norm=None), [], x
     for weight, *_ in net.layers(parameters)[:-1]:
         z = torch.bmm(h, weight)
         mean, std = moments(z)
@@ -184,11 +184,11 @@ class Course(NamedTuple):
     loss: Tensor
 
 
-@cache  # four tests measure the same two arms
+@remembered  # four tests measure the same two arms
 def course(seeds: Seeds, arm: Arm) -> Course:
     """Six hidden layers, He's init, 64 steps at a rate of .02."""
     data = digits(seeds, n=SAMPLES, n_test=1)
-    net, parameters, inputs = start(seeds, arm, data.x, hidden=6, scheme="he")
+    net, parameters, inputs = start(seeds, arm, data.x, hidden=6, scheme=parts().he_init)
     steps = list(descend(inputs, parameters, data.y, rate=0.02, steps=64))
     return Course(drift(steps), *gradient_shift(net, inputs, steps, data.y), steps[-1].loss)
 
@@ -248,8 +248,8 @@ def trains_with_noise(seeds: Seeds, *, arm: Arm = "batch") -> Rows:
     steps, hidden = 40, 4
     scale = seeds.uniform("noise.scale", steps, hidden, WIDTH, low=1.0, high=1.25)
     offset = seeds.uniform("noise.offset", steps, hidden, WIDTH, low=-0.5, high=0.5)
-    net, parameters, inputs = start(seeds, arm, data.x, hidden=hidden, scheme="torch")
-    _, plain, plain_inputs = start(seeds, "none", data.x, hidden=hidden, scheme="torch")
+    net, parameters, inputs = start(seeds, arm, data.x, hidden=hidden, scheme=parts().torch_init)
+    _, plain, plain_inputs = start(seeds, "none", data.x, hidden=hidden, scheme=parts().torch_init)
 
     def noisy_inputs(parameters: list[Tensor], step: int) -> list[Tensor]:
         """Scale and offset go into gain and shift, or into weights and biases where there is no norm."""

@@ -24,11 +24,9 @@ from torch import Tensor, nn
 from claimlab import Certificate, Claim, Property, Rows
 from claimlab.data.digits import digits
 from claimlab.measure.fit import cross_entropy
-from claimlab.nets.mlp import MLP
-from claimlab.nets.norm import weight_norm
-from claimlab.parts.modules import part
-from claimlab.train.loop import train
-from claimlab.train.optimizers import SGD
+from claimlab.nets import MLP
+from claimlab.parts import parts, weights_of
+from claimlab.train import train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,7 +85,7 @@ def net_of(world: World) -> list[nn.Module]:
         uniform = 2 * torch.rand(world.width, world.width + 1, generator=rng, dtype=torch.float64) - 1
         uniform /= math.sqrt(world.width)
         layer.load_state_dict({"weight": uniform[:, 1:], "bias": uniform[:, 0]})
-        net.append(part("weight_norm", layer))
+        net.append(parts().weight_norm(layer))
     return net
 
 
@@ -197,7 +195,7 @@ def trial(seeds: "Seeds", depth: int = 6) -> Rows:
     """A seed draws the images and torch's initial weights; both starts have them in common, directions included."""
     data = digits(seeds, n=64, n_test=1)
     mlp = MLP((64, *[24] * (depth - 1), 10))
-    default = mlp.init(seeds, "torch")
+    default = mlp.init(seeds, parts().torch_init)
     parameters = []  # v, g and b of every layer, first of the nets that start from data, then of the others
     x = data.x
     for v, b in zip(default[::2], default[1::2], strict=True):
@@ -208,13 +206,15 @@ def trial(seeds: "Seeds", depth: int = 6) -> Rows:
         x = ((t - mu) / sigma).relu()
 
     def net(parameters: list[Tensor], x: Tensor) -> Tensor:
-        weights = [weight_norm(v, g) for v, g in zip(parameters[::3], parameters[1::3], strict=True)]
+        weights = [
+            weights_of(parts().weight_norm, v, g) for v, g in zip(parameters[::3], parameters[1::3], strict=True)
+        ]
         return mlp([p for layer in zip(weights, parameters[2::3], strict=True) for p in layer], x)
 
     both, x, y = seeds.take([*range(len(seeds))] * 2), data.x.repeat(2, 1, 1), data.y.repeat(2, 1)
     losses = []
     for rate in RATES:
-        optimizer = partial(SGD, lr=rate, momentum=0.9)
+        optimizer = partial(parts().sgd, lr=rate, momentum=0.9)
         fit = train(both, net, parameters, x, y, loss=cross_entropy, optimizer=optimizer, epochs=STEPS)
         losses.append(cross_entropy(net(fit.parameters, x), y).nan_to_num(torch.inf))
     from_data, by_default = torch.stack(losses).amin(dim=0).chunk(2)

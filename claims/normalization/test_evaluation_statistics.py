@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from claimlab import Certificate, Claim, Property
-from claimlab.parts.modules import part
+from claimlab.parts import parts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,7 +70,7 @@ def dataset(world: World) -> Tensor:
 
 def trained(batches: Tensor, *, momentum: float | None = MOMENTUM) -> nn.Module:
     """A new layer, in training mode, that has seen the batches `[T, m, C]` once, in order."""
-    norm = part("batch_norm_1d", batches.shape[2], eps=EPS, momentum=momentum, dtype=torch.float64)
+    norm = parts().batch_norm_1d(batches.shape[2], eps=EPS, momentum=momentum, dtype=torch.float64)
     with torch.no_grad():
         for batch in batches:
             norm(batch)
@@ -148,7 +148,7 @@ def start_is_forgotten(steps: int, *, share: float = 1 - MOMENTUM) -> Certificat
 
     A step multiplies once and adds zero, so after t steps the relative rounding is at most 2 t 2^-53.
     """
-    norm = part("batch_norm_1d", 1, dtype=torch.float64)
+    norm = parts().batch_norm_1d(1, dtype=torch.float64)
     left = []
     for _ in range(steps):
         norm(torch.zeros(2, 1, dtype=torch.float64))

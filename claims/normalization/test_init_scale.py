@@ -34,9 +34,9 @@ from claimlab import Certificate, Claim, Rows, Statistical
 from claimlab.data.digits import digits
 from claimlab.measure.fit import accuracy, cross_entropy
 from claimlab.nets import MLP
-from claimlab.parts.modules import part
+from claimlab.parts import parts
 from claimlab.seeds import Seeds
-from claimlab.train import SGD, train
+from claimlab.train import train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,6 +85,10 @@ CLAIM = Claim(
 # One learning rate, five initial scales
 
 
+def layer_of(norm: Norm) -> Callable[[int], nn.Module] | None:
+    return parts().batch_norm_1d if norm == "batch" else None
+
+
 def scaled(net: MLP, seeds: Seeds, scale: Tensor) -> list[Tensor]:
     """He's initial parameters, the hidden weights times `scale` `[S]`: the same weights with batch norm and without."""
     *hidden, readout = net.layers(net.init(seeds))
@@ -96,10 +100,10 @@ def trial(seeds: Seeds, *, norm: Norm = "batch", scales: tuple[float, ...] = SCA
     members = seeds.take(list(range(len(seeds))) * len(scales))  # all seeds at the first scale, then at the second, ...
     scale = torch.tensor(scales, dtype=seeds.dtype, device=seeds.device).repeat_interleave(len(seeds))
     data = digits(members, n=64, n_test=1)
-    net = MLP((64, 32, 32, 32, 32, 10), norm=norm)
+    net = MLP((64, 32, 32, 32, 32, 10), norm=layer_of(norm))
     fit = train(
         members, net, scaled(net, members, scale), data.x, data.y,
-        loss=cross_entropy, optimizer=partial(SGD, lr=0.1, momentum=0.9), epochs=60,
+        loss=cross_entropy, optimizer=partial(parts().sgd, lr=0.1, momentum=0.9), epochs=60,
     )  # fmt: skip
     train_error = 1 - accuracy(net(fit.parameters, data.x), data.y)
     train_error = train_error.view(len(scales), len(seeds)).T
@@ -135,7 +139,7 @@ def explodes(seeds: Seeds, *, norm: Norm = "batch", scales: tuple[float, ...] = 
     members = seeds.take(list(range(len(seeds))) * len(scales))
     scale = torch.tensor(scales, dtype=seeds.dtype, device=seeds.device).repeat_interleave(len(seeds))
     data = digits(members, n=128, n_test=1)
-    net = MLP((64, *[64] * 20, 10), norm=norm)
+    net = MLP((64, *[64] * 20, 10), norm=layer_of(norm))
     parameters = scaled(net, members, scale)
     weights = [weight.requires_grad_() for weight, *_ in net.layers(parameters)[1:-1]]
     gradients = torch.autograd.grad(cross_entropy(net(parameters, data.x), data.y).sum(), weights)
@@ -173,7 +177,7 @@ NEGLIGIBLE = 2.0**-1000
 
 
 def batch_norm_layer(units: int, eps: float = NEGLIGIBLE) -> nn.Module:
-    return part("batch_norm_1d", units, eps=eps, dtype=torch.float64)
+    return parts().batch_norm_1d(units, eps=eps, dtype=torch.float64)
 
 
 def run(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from claimlab import Certificate, Claim, Property
-from claimlab.parts.modules import part
+from claimlab.parts import parts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,7 +64,7 @@ def batch(world: World) -> Tensor:
 
 def layer(name: str, world: World) -> nn.Module:
     """A layer of the features with random gain and shift, `[F]` each, the same for both norms."""
-    norm = part(name, world.features, eps=EPS, dtype=torch.float64)
+    norm = parts().named(name)(world.features, eps=EPS, dtype=torch.float64)
     with torch.no_grad():
         for parameter, value in zip(norm.parameters(), normal(world, 3, 2, world.features), strict=True):
             parameter.copy_(value)
@@ -74,7 +74,7 @@ def layer(name: str, world: World) -> nn.Module:
 def standardised(x: Tensor, *, over: int) -> Tensor:
     """Batch norm in training mode without gain and shift, with the statistics over a dimension of `[N, F]`."""
     x = x if over == SAMPLES else x.T
-    z = part("batch_norm_1d", x.shape[1], eps=EPS, affine=False, dtype=torch.float64)(x)
+    z = parts().batch_norm_1d(x.shape[1], eps=EPS, affine=False, dtype=torch.float64)(x)
     return z if over == SAMPLES else z.T
 
 
@@ -156,7 +156,7 @@ def figure(measured: "Measured", ax: "Axes") -> None:
     world = World(samples=8, features=8, offset=2)
     x = batch(world)
     with torch.no_grad():
-        layer_norm = part("layer_norm", world.features, eps=EPS, dtype=torch.float64)(x).flatten()
+        layer_norm = parts().layer_norm(world.features, eps=EPS, dtype=torch.float64)(x).flatten()
     for over, label, marker in ((FEATURES, "of the transposed batch", "o"), (SAMPLES, "of the batch (control)", "x")):
         ax.plot(layer_norm, standardised(x, over=over).flatten(), marker, alpha=0.8, label=label)
     ax.axline((0, 0), slope=1, linewidth=1, linestyle=":", color="gray")

@@ -27,8 +27,9 @@ from claimlab import Claim, Rows, Statistical
 from claimlab.data.digits import CLASSES, digits
 from claimlab.measure.fit import accuracy, cross_entropy
 from claimlab.nets import CNN
+from claimlab.parts import parts
 from claimlab.seeds import Seeds
-from claimlab.train import SGD, train
+from claimlab.train import train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -97,13 +98,14 @@ def dimmed(x: Tensor, which: Tensor) -> Tensor:
 def error_after_training(seeds: Seeds, images: Images, norm: Norm, schedule: tuple[tuple[float, int], ...]) -> Tensor:
     """The share of test images that the trained net gets wrong, `[S]`; group norm of one group is layer norm."""
     x, y, x_test, y_test = images
-    net = CNN((1, 16, 16, 16), classes=CLASSES, strides=(2, 2), norm=norm)
+    layers = {"batch": parts().batch_norm_2d, "group": partial(parts().group_norm, 1), "none": None}
+    net = CNN((1, 16, 16, 16), classes=CLASSES, strides=(2, 2), norm=layers[norm])
     parameters = net.init(seeds)
     running = net.start(parameters)
     for rate, passes in schedule:
         parameters = train(
             seeds, lambda weights, inputs: net(weights, inputs, running), parameters, x, y,
-            loss=cross_entropy, optimizer=partial(SGD, lr=rate, momentum=0.9), epochs=passes, batch=BATCH,
+            loss=cross_entropy, optimizer=partial(parts().sgd, lr=rate, momentum=0.9), epochs=passes, batch=BATCH,
         ).parameters  # fmt: skip
     return 1 - accuracy(net(parameters, x_test, running, training=False), y_test)
 

@@ -31,7 +31,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from claimlab import Certificate, Claim, Property
-from claimlab.parts.modules import part
+from claimlab.parts import parts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -114,18 +114,18 @@ def with_parameters(module: nn.Module, **parameters: Tensor) -> nn.Module:
 
 
 def layer_norm(layer: Layer, eps: float = NEGLIGIBLE) -> Tensor:
-    norm = part("layer_norm", len(layer.w), eps=eps, dtype=torch.float64)
+    norm = parts().layer_norm(len(layer.w), eps=eps, dtype=torch.float64)
     return with_parameters(norm, weight=layer.gain, bias=layer.shift)(layer.a).detach()
 
 
 def batch_norm(layer: Layer, eps: float = NEGLIGIBLE) -> Tensor:
-    norm = part("batch_norm_1d", len(layer.w), eps=eps, dtype=torch.float64)
+    norm = parts().batch_norm_1d(len(layer.w), eps=eps, dtype=torch.float64)
     return with_parameters(norm, weight=layer.gain, bias=layer.shift)(layer.a).detach()
 
 
 def weight_norm(layer: Layer) -> Tensor:
     units, inputs = layer.w.shape
-    norm = part("weight_norm", nn.Linear(inputs, units, dtype=torch.float64))
+    norm = parts().weight_norm(nn.Linear(inputs, units, dtype=torch.float64))
     lengths, directions = "parametrizations__weight__original0", "parametrizations__weight__original1"
     with_parameters(norm, **{lengths: layer.gain[:, None], directions: layer.w}, bias=layer.shift)
     return norm(layer.x).detach()
@@ -134,7 +134,7 @@ def weight_norm(layer: Layer) -> Tensor:
 def plain(a: Tensor, name: str) -> Tensor:
     """Activations `[n, features]` through torch's layer or batch norm without gain and shift."""
     affine = {"layer_norm": "elementwise_affine", "batch_norm_1d": "affine"}[name]
-    return part(name, a.shape[1], **{affine: False}, dtype=torch.float64)(a)
+    return parts().named(name)(a.shape[1], **{affine: False}, dtype=torch.float64)(a)
 
 
 METHODS: Mapping[str, Method] = {"batch norm": batch_norm, "weight norm": weight_norm, "layer norm": layer_norm}

@@ -23,9 +23,9 @@ from torch.nn import functional
 from claimlab import Certificate, Claim, Rows, Statistical
 from claimlab.data.digits import CLASSES, digits
 from claimlab.measure.fit import accuracy, cross_entropy
-from claimlab.nets import encoder_layer, encoder_parameters, layer_norm, recurrent_parameters
-from claimlab.parts.modules import part
-from claimlab.train import Adam, train
+from claimlab.nets import encoder_layer, encoder_parameters, recurrent_parameters
+from claimlab.parts import Layer, layer, parts
+from claimlab.train import train
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from claimlab.report.figures import Measured
     from claimlab.seeds import Seeds
 
-    Norm = Callable[[Tensor, Tensor, Tensor], Tensor]
+    Apply = Callable[[list[Tensor], Tensor], Tensor]
 
 IMAGES = 256
 STEPS, PIXELS = 4, 16
@@ -66,7 +66,7 @@ CLAIM = Claim(
 )
 
 
-def over_the_batch(z: Tensor, gain: Tensor, shift: Tensor, *, size: int, eps: float = 1e-5) -> Tensor:
+def over_the_batch(affine: list[Tensor], z: Tensor, *, size: int, eps: float = 1e-5) -> Tensor:
     """Batch norm in training mode of activations `[S, N, ..., F]`, in batches of `size`, each step by itself.
 
     Torch's own refuses a batch of one; this is its formula, with which a batch of one comes out as the shift.
@@ -74,36 +74,36 @@ def over_the_batch(z: Tensor, gain: Tensor, shift: Tensor, *, size: int, eps: fl
     batches = z.unflatten(1, (-1, size))
     centred = batches - batches.mean(dim=2, keepdim=True)
     standardised = centred * torch.rsqrt(centred.square().mean(dim=2, keepdim=True) + eps)
-    affine = (len(gain), *[1] * (z.ndim - 2), -1)
-    return standardised.flatten(1, 2) * gain.view(affine) + shift.view(affine)
+    gain, shift = (part.view(len(part), *[1] * (z.ndim - 2), -1) for part in affine)
+    return standardised.flatten(1, 2) * gain + shift
 
 
-def recurrent(parameters: list[Tensor], x: Tensor, *, norm: Norm) -> Tensor:
+def recurrent(parameters: list[Tensor], x: Tensor, *, norm: Apply) -> Tensor:
     """Logits `[S, N, 10]` from the last state h' = tanh(norm(x w_in + h w_hidden)) of sequences `[S, N, T, d]`."""
-    w_in, w_hidden, gain, shift, readout, bias = parameters
+    w_in, w_hidden, *own, readout, bias = parameters
     state = x.new_zeros(*x.shape[:2], UNITS)
     for step in (x @ w_in[:, None]).unbind(2):
-        state = norm(torch.baddbmm(step, state, w_hidden), gain, shift).tanh()
+        state = norm(own, torch.baddbmm(step, state, w_hidden)).tanh()
     return torch.baddbmm(bias, state, readout)
 
 
-def recurrent_start(seeds: Seeds) -> list[Tensor]:
+def recurrent_start(seeds: Seeds, norm: Layer) -> list[Tensor]:
     w_in, w_hidden, *_ = recurrent_parameters(seeds, "rnn", PIXELS, UNITS)
-    gain = w_in.new_ones(len(seeds), UNITS)
-    return [w_in, w_hidden, gain, torch.zeros_like(gain), *readout_start(seeds, UNITS)]
+    return [w_in, w_hidden, *norm.init(seeds, "init.norm"), *readout_start(seeds, UNITS)]
 
 
-def transformer(parameters: list[Tensor], x: Tensor, *, norm: Norm) -> Tensor:
+def transformer(parameters: list[Tensor], x: Tensor, *, norm: Apply) -> Tensor:
     """Logits `[S, N, 10]` from all positions of an encoder layer on embedded sequences `[S, N, T, d]`."""
-    embedding, position, *layer, readout, bias = parameters
+    embedding, position, *encoder, readout, bias = parameters
     tokens = x @ embedding[:, None] + position[:, None]
-    return torch.baddbmm(bias, encoder_layer(layer, tokens, heads=2, norm=norm).flatten(2), readout)
+    return torch.baddbmm(bias, encoder_layer(encoder, tokens, heads=2, norm=norm).flatten(2), readout)
 
 
-def transformer_start(seeds: Seeds) -> list[Tensor]:
+def transformer_start(seeds: Seeds, norm: Layer) -> list[Tensor]:
     embedding = seeds.normal("init.embedding", PIXELS, WIDTH) / math.sqrt(PIXELS)
     position = seeds.normal("init.position", STEPS, WIDTH)
-    return [embedding, position, *encoder_parameters(seeds, WIDTH, 2 * WIDTH), *readout_start(seeds, STEPS * WIDTH)]
+    encoder = encoder_parameters(seeds, WIDTH, 2 * WIDTH, norm=norm)
+    return [embedding, position, *encoder, *readout_start(seeds, STEPS * WIDTH)]
 
 
 def readout_start(seeds: Seeds, inputs: int) -> list[Tensor]:
@@ -111,7 +111,7 @@ def readout_start(seeds: Seeds, inputs: int) -> list[Tensor]:
     return [weight, weight.new_zeros(len(seeds), 1, CLASSES)]
 
 
-NETS = {"recurrent": (recurrent, recurrent_start), "transformer": (transformer, transformer_start)}
+NETS = {"recurrent": (recurrent, recurrent_start, UNITS), "transformer": (transformer, transformer_start, WIDTH)}
 
 
 def trial(
@@ -128,11 +128,12 @@ def trial(
     """
     world = digits(seeds, n=IMAGES, n_test=512)
     x, x_test = (images.unflatten(-1, (STEPS, PIXELS)) for images in (world.x, world.x_test))
-    function, start = NETS[net]
-    function = partial(function, norm=layer_norm if norm == "layer" else partial(over_the_batch, size=batch))
+    function, start, features = NETS[net]
+    own = layer(parts().layer_norm if norm == "layer" else parts().batch_norm_1d, features)
+    function = partial(function, norm=own if norm == "layer" else partial(over_the_batch, size=batch))
     fit = train(
-        seeds, function, start(seeds), x, world.y,
-        loss=cross_entropy, optimizer=partial(Adam, lr=0.003), epochs=batch, batch=batch,
+        seeds, function, start(seeds, own), x, world.y,
+        loss=cross_entropy, optimizer=partial(parts().adam, lr=0.003), epochs=batch, batch=batch,
     )  # fmt: skip
     with torch.no_grad():
         logits = function(fit.parameters, x_test)
@@ -153,7 +154,7 @@ def evaluates_as_it_trains(name: str, *, average_for_each_step: bool = False) ->
     sequences = torch.tensor(list(product(range(4), repeat=6)))  # [N, T]
     states = functional.one_hot(sequences, 4).cumsum(dim=1).double().unbind(1)
     averages = {} if name == "layer_norm" else {"momentum": None}  # the plain mean of the statistics seen
-    layers = [part(name, 4, dtype=torch.float64, **averages) for _ in states]
+    layers = [parts().named(name)(4, dtype=torch.float64, **averages) for _ in states]
     if not average_for_each_step:
         layers = layers[:1] * len(states)
     with torch.no_grad():

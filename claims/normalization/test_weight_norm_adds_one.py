@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from claimlab import Certificate, Claim, Property
 from claimlab.measure.count import elements
-from claimlab.parts.modules import part
+from claimlab.parts import parts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,16 +90,16 @@ def base(world: World) -> nn.Module:
 def batch_norm_after(layer: nn.Module) -> nn.Module:
     (units,) = layer.get_parameter("bias").shape
     dimensions = "1d" if isinstance(layer, nn.Linear) else "2d"
-    return nn.Sequential(layer, part(f"batch_norm_{dimensions}", units, dtype=torch.float64))
+    return nn.Sequential(layer, parts().named(f"batch_norm_{dimensions}")(units, dtype=torch.float64))
 
 
 def one_a_unit(layer: nn.Module) -> nn.Module:
-    return part("weight_norm", layer)
+    return parts().weight_norm(layer)
 
 
 def one_for_all(layer: nn.Module) -> nn.Module:
     """torch's weight norm with a single length for the whole weight tensor."""
-    return part("weight_norm", layer, dim=None)
+    return parts().weight_norm(layer, dim=None)
 
 
 def adds_one_a_neuron(world: World, normalised: Callable[[nn.Module], nn.Module] = one_a_unit) -> Certificate:
@@ -125,7 +125,7 @@ def dense(weight: Tensor, bias: Tensor) -> nn.Module:
 
 
 def weight_norm(g: Tensor, v: Tensor, bias: Tensor) -> nn.Module:
-    layer = part("weight_norm", nn.Linear(v.shape[1], len(v), dtype=torch.float64))
+    layer = parts().weight_norm(nn.Linear(v.shape[1], len(v), dtype=torch.float64))
     layer.load_state_dict({LENGTHS: g, DIRECTIONS: v, "bias": bias})
     return layer
 
@@ -166,7 +166,7 @@ def reaches_the_plain_layer(world: World, found: Callable[[Tensor], tuple[Tensor
 
 
 def with_layer_norm(g: Tensor, v: Tensor, bias: Tensor) -> nn.Module:
-    return nn.Sequential(weight_norm(g, v, bias), part("layer_norm", len(v), dtype=torch.float64))
+    return nn.Sequential(weight_norm(g, v, bias), parts().layer_norm(len(v), dtype=torch.float64))
 
 
 def is_affine(world: World, layer: Callable[[Tensor, Tensor, Tensor], nn.Module] = weight_norm) -> Certificate:

@@ -15,9 +15,8 @@ v back, and Adam divides the gradient coordinate by coordinate, after which it n
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 import torch
@@ -25,8 +24,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from claimlab import Certificate, Claim, Property
-from claimlab.parts.modules import part
-from claimlab.train.optimizers import SGD, Adam
+from claimlab.parts import parts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,12 +83,13 @@ class Step:
 class Rule:
     """How the gradients move the parameters; `decay` times v is added to the gradient by v first."""
 
-    optimizer: Callable[..., SGD | Adam] = SGD
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    momentum: float | None = None
     decay: float = 0.0
 
 
-GRADIENT_DESCENT, MOMENTUM = Rule(), Rule(partial(SGD, momentum=0.9))
-WEIGHT_DECAY, ADAM = Rule(decay=0.1), Rule(Adam)
+GRADIENT_DESCENT, MOMENTUM = Rule(), Rule(momentum=0.9)
+WEIGHT_DECAY, ADAM = Rule(decay=0.1), Rule("adam")
 
 
 def length(v: Tensor) -> Tensor:
@@ -113,7 +112,7 @@ def draws(world: World) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 def weight_norm(g: Tensor, v: Tensor) -> tuple[nn.Module, nn.Parameter]:
     """A layer without biases that has weight norm, and the parameter v in it."""
-    layer = part("weight_norm", nn.Linear(v.shape[1], len(v), bias=False, dtype=v.dtype))
+    layer = parts().weight_norm(nn.Linear(v.shape[1], len(v), bias=False, dtype=v.dtype))
     names = ("parametrizations.weight.original0", "parametrizations.weight.original1")
     layer.load_state_dict(dict(zip(names, (g, v), strict=True)))
     return layer, dict(layer.named_parameters())[names[1]]
@@ -136,7 +135,8 @@ def train(world: World, layer: Layer, rule: Rule, steps: int) -> list[Step]:
     """Full-batch training on the mean squared error."""
     x, y, g, v = draws(world)
     net, parameter = layer(g, v)
-    optimizer = rule.optimizer(list(net.parameters()), lr=world.rate)
+    options = {} if rule.momentum is None else {"momentum": rule.momentum}
+    optimizer = parts().named(rule.optimizer)(list(net.parameters()), lr=world.rate, **options)
     run = []
     for _ in range(steps):
         before = parameter.detach().clone()

@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from claimlab import Certificate, Claim, Property, Rows
-from claimlab.nets.norm import scaled_standardise, standardise
+from claimlab.nets import scaled_standardise, standardise
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from claimlab import Certificate, Claim, Property, Rows, draw
+from claimlab.parts import parts
 from claimlab.seeds import Seeds
-from claimlab.train import SGD, train
+from claimlab.train import train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -189,7 +190,7 @@ def descent(seeds: Seeds, rectified: bool = True) -> Rows:
     fit = train(
         seeds, net, starts, x[..., None], y,
         loss=lambda outputs, y: errors(outputs, y).sum(dim=1),
-        optimizer=partial(SGD, lr=0.02), epochs=100,
+        optimizer=partial(parts().sgd, lr=0.02), epochs=100,
     )  # fmt: skip
     outputs = net(fit.parameters, x[..., None])
     slope = (x * y).sum(dim=1) / x.square().sum(dim=1)

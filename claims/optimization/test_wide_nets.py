@@ -19,8 +19,9 @@ from claimlab import Claim, Rows, Statistical, draw
 from claimlab.data.moons import two_moons
 from claimlab.measure.fit import accuracy, interpolates, logistic
 from claimlab.nets import MLP
+from claimlab.parts import parts
 from claimlab.seeds import Seeds
-from claimlab.train import SGD, train
+from claimlab.train import train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,7 +60,7 @@ def trial(seeds: Seeds, width: int = 256, *, contradictory: bool = False) -> Row
     net = MLP((2, width, 1))
     fit = train(
         seeds, net, net.init(seeds), world.x, world.y,
-        loss=logistic, optimizer=partial(SGD, lr=0.5, momentum=0.9),
+        loss=logistic, optimizer=partial(parts().sgd, lr=0.5, momentum=0.9),
         epochs=STEPS, goal=interpolates, check_every=5,
     )  # fmt: skip
     train_error = 1 - accuracy(net(fit.parameters, world.x), world.y)

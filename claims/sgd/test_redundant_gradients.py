@@ -30,8 +30,9 @@ from claimlab import Certificate, Claim, Rows, Statistical, draw
 from claimlab.data.digits import CLASSES, digits
 from claimlab.measure.fit import accuracy, cross_entropy, interpolates
 from claimlab.nets import MLP
+from claimlab.parts import parts
 from claimlab.seeds import Seeds
-from claimlab.train import SGD, train
+from claimlab.train import train
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,10 +92,11 @@ def a_tenth_is_near(seeds: Seeds, *, labels: str = "true", epochs: int = 0) -> R
     world = digits(seeds, n=1500, n_test=0)
     y = world.y if labels == "true" else seeds.integers("labels", 1500, high=CLASSES)
     net = MLP((64, 64, CLASSES))
-    start = net.init(seeds, "torch")
+    start = net.init(seeds, parts().torch_init)
     fit = train(
-        seeds, net, start, world.x, y, loss=cross_entropy, optimizer=partial(SGD, lr=0.2), epochs=epochs, batch=100
-    )
+        seeds, net, start, world.x, y, loss=cross_entropy, optimizer=partial(parts().sgd, lr=0.2),
+        epochs=epochs, batch=100,
+    )  # fmt: skip
     cosine = cosine_of_a_tenth(net, fit.parameters, world.x, y)
     return Rows(win=cosine >= NEAR, cosine=cosine, train_accuracy=accuracy(net(fit.parameters, world.x), y))
 
@@ -104,10 +106,10 @@ def fits_without_redundancy(seeds: Seeds, *, width: int = 128) -> Rows:
     world = digits(seeds, n=300, n_test=1000)
     y = seeds.integers("labels", 300, high=CLASSES)
     net = MLP((64, width, CLASSES))
-    start = net.init(seeds, "torch")
+    start = net.init(seeds, parts().torch_init)
     cosine = cosine_of_a_tenth(net, start, world.x, y)
     fit = train(
-        seeds, net, start, world.x, y, loss=cross_entropy, optimizer=partial(SGD, lr=0.05, momentum=0.9),
+        seeds, net, start, world.x, y, loss=cross_entropy, optimizer=partial(parts().sgd, lr=0.05, momentum=0.9),
         epochs=40, batch=30, goal=interpolates,
     )  # fmt: skip
     train_accuracy = accuracy(net(fit.parameters, world.x), y)

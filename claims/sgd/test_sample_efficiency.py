@@ -27,6 +27,7 @@ from claimlab import Certificate, Claim, Rows, Statistical, draw
 from claimlab.data.digits import CLASSES, digits
 from claimlab.measure.fit import cross_entropy, mean_squared_error
 from claimlab.nets import MLP
+from claimlab.parts import parts
 from claimlab.seeds import Seeds
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def digits_task(seeds: Seeds) -> Task:
     """Digits, to a cross-entropy of .1. A seed draws the images and the initialisation."""
     world, net = digits(seeds, n=1200, n_test=0), MLP((64, 32, CLASSES))
     return Task(
-        net, net.init(seeds, "torch"), world.x, world.y, cross_entropy,
+        net, net.init(seeds, parts().torch_init), world.x, world.y, cross_entropy,
         reached=lambda logits, labels: cross_entropy(logits, labels) <= 0.1,
         full_rates=(1.5, 2.0, 2.5, 3.0), sgd_rates=(0.2, 0.3, 0.5, 0.8),
     )  # fmt: skip

@@ -24,7 +24,8 @@ from claimlab.data.mnist1d import Signals, mnist1d
 from claimlab.data.moons import Moons, two_moons
 from claimlab.measure.fit import accuracy, cross_entropy, interpolates, logistic
 from claimlab.nets import MLP
-from claimlab.train import Adam, train
+from claimlab.parts import parts
+from claimlab.train import train
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,8 +92,8 @@ def trial(seeds: Seeds, task: str, *, needs_more: bool = False) -> Rows:
     outputs, loss = (1, logistic) if task == "two moons" else (10, cross_entropy)
     net = MLP((world.x.shape[2], WIDTH, WIDTH, outputs))
     fit = train(
-        seeds, net, net.init(seeds, "glorot"), world.x, world.y,
-        loss=loss, optimizer=partial(Adam, lr=0.003), epochs=20 if sizes.batch else 300, batch=sizes.batch,
+        seeds, net, net.init(seeds, parts().glorot_init), world.x, world.y,
+        loss=loss, optimizer=partial(parts().adam, lr=0.003), epochs=20 if sizes.batch else 300, batch=sizes.batch,
         goal=interpolates,
     )  # fmt: skip
     train_accuracy = accuracy(net(fit.parameters, world.x), world.y)

@@ -87,13 +87,16 @@ def layer_norm(x: Tensor, gain: Tensor, shift: Tensor, *, eps: float = 1e-5) -> 
 def group_norm(x: Tensor, groups: int, gain: Tensor, shift: Tensor, *, eps: float = 1e-5) -> Tensor:
     """Normalise `groups` groups of each seed's channels over C / groups, H and W, sample by sample (Wu & He 2018).
 
-    `x` is packed `[N, S * C, H, W]`; `gain` and `shift` are `[S, C]`. One group is layer norm, C groups are instance
-    norm. Raises ValueError if `groups` does not divide C.
+    `x` is packed `[N, S * C, H, W]`, or dense `[S, N, C]` without space; `gain` and `shift` are `[S, C]`. One group is
+    layer norm, C groups are instance norm. Raises ValueError if `groups` does not divide C.
     """
     seeds, channels = gain.shape
     if channels % groups:
         raise ValueError(f"{groups} groups do not divide {channels} channels")
-    return functional.group_norm(x, seeds * groups, gain.flatten(), shift.flatten(), eps)
+    dense = x.ndim == 3
+    flat = x.transpose(0, 1).flatten(1) if dense else x
+    y = functional.group_norm(flat, seeds * groups, gain.flatten(), shift.flatten(), eps)
+    return y.unflatten(1, gain.shape).transpose(0, 1) if dense else y
 
 
 def instance_norm(x: Tensor, gain: Tensor, shift: Tensor, *, eps: float = 1e-5) -> Tensor:
