@@ -20,7 +20,7 @@ an empty Axes of 6.4 x 3.6 inches. Its docstring is the caption: one sentence th
   colour-blind readers can tell them apart. The same label again is the same series: it looks the same and stands in
   the key once. A series without a label looks like the first.
 - `style` overrules that, as a matplotlib format in the order colour, marker, line, any of them left out: "C1", "C0s:",
-  "x". A format with a marker and no line has no line, and the other way round.
+  "x". A format with a marker and no line has no line, and the other way round. The label still takes its turn.
 - Logarithmic axes come first (`numbers(..., log=True)` or `ax.set(xscale="log")`): `dots` spread seeds by the scale.
 - Numbers may be arrays, lists, ranges, or exact fractions. Seeds are the first dimension, as everywhere.
 - Nothing is drawn at random: the same numbers give the same bytes.
@@ -56,16 +56,20 @@ _KEY_WIDTH = 440  # in points, of the figure's 461
 # -- series -------------------------------------------------------------------------------------------------------
 
 
-def dots(ax: Axes, x: float | Numbers, values: Numbers, label: str = "", *, style: str = "", width: float = 0) -> None:
+def dots(
+    ax: Axes, x: float | Numbers, values: Numbers, label: str = "", *, style: str = "", width: float | None = None
+) -> None:
     """One dot a seed: `values` `[S]` side by side about one place `x`, in the seeds' order, or at a place each `[S]`.
 
     `width` is that of the whole group: in units of the axis (.3 if not said), or in decades (.2) if it is logarithmic.
+    With none, dots lie on the ends of pairs that `runs` joined.
     """
     y = _floats(values)
     if not isinstance(x, Iterable):
-        aside = np.linspace(-0.5, 0.5, len(y)) if len(y) > 1 else np.zeros(len(y))
         logarithmic = ax.get_xscale() == "log"
-        x = float(x) * 10 ** ((width or 0.2) * aside) if logarithmic else float(x) + (width or 0.3) * aside
+        width = (0.2 if logarithmic else 0.3) if width is None else width
+        aside = width * np.linspace(-0.5, 0.5, len(y)) if len(y) > 1 else np.zeros(len(y))
+        x = float(x) * 10**aside if logarithmic else float(x) + aside
     look = _look(ax, label, style)
     look["linestyle"] = "none"
     _name(ax, ax.plot(_floats(x), y, **look, alpha=0.75), label)

@@ -56,6 +56,8 @@ def test_dots_stand_side_by_side_about_their_place_in_the_order_of_the_seeds(ax)
     assert points(line) == [(pytest.approx(1.85), 0.5), (2.0, 0.1), (pytest.approx(2.15), 0.9)]
     assert line.get_linestyle() == "None"
     assert line.get_marker() == "o"
+    draw.dots(ax, 2, [0.5, 0.1, 0.9], width=0)
+    assert points(ax.lines[1]) == [(2, 0.5), (2, 0.1), (2, 0.9)]
 
 
 def test_on_a_logarithmic_axis_dots_are_spread_by_decades(ax):
