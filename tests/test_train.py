@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from claimlab.measure.fit import accuracy, cross_entropy, interpolates, logistic, mean_squared_error
-from claimlab.nets import MLP, conv, conv_weight, pack
+from claimlab.nets import MLP, conv, pack
 from claimlab.parts import parts
+from claimlab.parts.initialisers import he
 from claimlab.seeds import Seeds
 from claimlab.train import SGD, Adam, train
 
@@ -297,7 +298,7 @@ def test_a_step_does_not_hinge_on_how_parameter_and_gradient_lie_in_memory(ours,
 def test_gradients_of_autograd_grad_train_as_those_of_backward_do(ours, theirs):
     """Those of a convolution's weights have strides of their own."""
     seeds = Seeds("tests/train/convolution", 1, "pinned", (0, 1, 2), dtype=torch.float64)
-    weight, x = conv_weight(seeds, "w", 4, 2, 3, 3), pack(seeds.normal("x", 5, 2, 6, 6))
+    weight, x = he.weight(seeds, "w", 4, 2, 3, 3), pack(seeds.normal("x", 5, 2, 6, 6))
     ends = []
     for make in (ours, theirs):
         own = weight.clone().requires_grad_()
