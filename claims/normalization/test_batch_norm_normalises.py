@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from claimlab import Certificate, Claim, Property
+from claimlab.measure.draws import Draws
+from claimlab.measure.rounding import moments, standardised
 from claimlab.parts import parts
 
 if TYPE_CHECKING:
@@ -57,20 +59,19 @@ class World:
 
 def draw(world: World, name: int = 0) -> Tensor:
     """A batch of activations; another `name` is another batch."""
-    rng = torch.Generator().manual_seed(2 * world.seed + name)
+    draws = Draws(world.seed)
     per_channel = (1, world.shape[1], *[1] * (len(world.shape) - 2))
-    spread = 10 ** (7 * torch.rand(per_channel, generator=rng, dtype=torch.float64) - 5)
-    return world.offset + spread * torch.randn(world.shape, generator=rng, dtype=torch.float64)
+    spread = 10 ** draws.uniform(f"spread.{name}", *per_channel, low=-5, high=2)
+    return world.offset + spread * draws.normal(f"x.{name}", *world.shape)
 
 
 def layer_for(world: World) -> nn.Module:
     """A batch norm with random gains and shifts."""
-    rng = torch.Generator().manual_seed(world.seed)
     name = "batch_norm_1d" if len(world.shape) == 2 else "batch_norm_2d"
     norm = parts().named(name)(world.shape[1], eps=EPS, dtype=torch.float64)
     with torch.no_grad():
-        for parameter in norm.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=rng, dtype=torch.float64))
+        for name, parameter in norm.named_parameters():
+            parameter.copy_(Draws(world.seed).normal(name, *parameter.shape))
     return norm
 
 
@@ -97,21 +98,15 @@ def half_of_a_larger_batch(norm: nn.Module, world: World) -> Tensor:
 def normalises(world: World, use: Use = training, *, eps: float = EPS) -> Certificate:
     """Whether every feature comes out with mean shift and standard deviation |gain| s / sqrt(s^2 + eps).
 
-    Up to rounding, which is bounded like this. Let n be the values of a feature, u = 2^-53, d = sqrt(s^2 + eps) and
-    k = max|x| / d. To first order in u
-      the mean of x is off by at most n u max|x|, and so y by     n u |gain| k
-      1 / d is off by at most (n + 3) u of itself, and so y by    (n + 3) u |gain| 2 k
-      x - mean, the product and the sum round four times at most  4 u (2 |gain| k + |shift|)
-      our mean and deviation of y are off as those of x by        n u (2 |gain| k + |shift|)
-    and all of it is below 16 n u (|gain| k + |shift|) for n of 2 or more. A change of every y by so much moves neither
-    the mean nor the standard deviation by more.
+    Up to rounding: that of the outputs, which moves neither their mean nor their deviation by more, that of taking
+    these, and that of |gain| s / d on our side, less than the outputs'.
     """
     norm, x = layer_for(world), draw(world)
     gain, shift = (parameter.detach() for parameter in norm.parameters())
     with torch.no_grad():
         x, y = (t.transpose(0, 1).flatten(1) for t in (x, use(norm, world)))  # [C, n]
     s, d = x.std(dim=1, correction=0), (x.var(dim=1, correction=0) + eps).sqrt()
-    rounding = 16 * x.shape[1] * 2**-53 * (gain.abs() * x.abs().amax(dim=1) / d + shift.abs())
+    rounding = 2 * standardised(x, dim=1, eps=EPS, gain=gain[:, None], shift=shift[:, None])[:, 0] + moments(y, dim=1)
     mean_off = (y.mean(dim=1) - shift).abs()
     spread_off = (y.std(dim=1, correction=0) - gain.abs() * s / d).abs()
     return Certificate(

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from claimlab import Certificate, Claim, Property
 from claimlab.measure.count import elements
+from claimlab.measure.draws import Draws
+from claimlab.measure.rounding import gamma
 from claimlab.parts import parts
 
 if TYPE_CHECKING:
@@ -90,17 +92,13 @@ class Pass:
 
 
 def run(world: World, norm: nn.Module) -> Pass:
-    draws = torch.Generator().manual_seed(world.seed)
-
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=draws, dtype=torch.float64)
-
+    draws = Draws(world.seed)
     convolution = nn.Conv2d(3, world.channels, kernel_size=3, padding=1, dtype=torch.float64)
     with torch.no_grad():
-        for parameter in convolution.parameters():
-            parameter.copy_(normal(*parameter.shape))
-    z = convolution(normal(world.batch, 3, world.height, world.width))
-    g = normal(*z.shape)
+        for name, parameter in convolution.named_parameters():
+            parameter.copy_(draws.normal(name, *parameter.shape))
+    z = convolution(draws.normal("x", world.batch, 3, world.height, world.width))
+    g = draws.normal("g", *z.shape)
     weights, bias, *layer = torch.autograd.grad(norm(z), [*convolution.parameters(), *norm.parameters()], g)
     return Pass(z.detach(), g, weights, bias, layer)
 
@@ -140,7 +138,7 @@ def bias_before_it_is_useless(world: World, layer: Layer = batch_norm) -> Certif
     m = done.z.numel() // world.channels
     d = (done.z.var(dim=(0, 2, 3), correction=0) + 1e-5).sqrt()
     r = done.g.square().mean(dim=(0, 2, 3)).sqrt()
-    rounding = 8 * m**2 * 2**-52 * r * (1 + done.z.abs().mean(dim=(0, 2, 3)) / d) / d
+    rounding = gamma(16 * m**2) * r * (1 + done.z.abs().mean(dim=(0, 2, 3)) / d) / d
     weights = done.weights.abs().amax(dim=(1, 2, 3))
     return Certificate(
         bool((done.bias.abs() <= rounding).all() and (weights > 1e4 * rounding).all()),

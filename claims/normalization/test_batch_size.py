@@ -8,16 +8,18 @@ average. Group norm takes its statistics from one sample and knows no batch.
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import pytest
 import torch
-from torch import Tensor
 
 from claimlab import Certificate, Claim, Rows, Statistical
 from claimlab.data.digits import CLASSES, digits
+from claimlab.measure.draws import Draws
 from claimlab.measure.fit import accuracy, cross_entropy
+from claimlab.measure.rounding import moments, standardised
 from claimlab.nets import CNN
 from claimlab.parts import layer, parts
 from claimlab.seeds import Seeds
@@ -103,24 +105,18 @@ def falls_like_one_over_sqrt_m(seeds: Seeds, *, together: int | None = None) -> 
     return Rows(win=(slope + 0.5).abs() <= 0.05, slope=slope, gap=gap)
 
 
-def normal(samples: int, features: int) -> Tensor:
-    """`[m, F]`, normal with mean 0 and variance 1, always the same ones."""
-    return torch.randn(samples, features, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-
-
 def only_signs_survive(samples: int) -> Certificate:
     """Whether all outputs for a thousand features, of standard deviations from 1e-3 to 1e3, are 1 or -1.
 
     Two numbers lie d above and below their mean and have the variance d^2, so d / sqrt(d^2 + eps) comes out. Torch
-    takes no eps of 0; with 1e-300 it is lost in the sum. The mean and d round by at most max|x| 2^-52 each, and the
-    rest by a few 2^-52 of max|x| / d: 16 are allowed for all.
+    takes no eps of 0; with 1e-300 it is lost in the sum.
     """
-    x = normal(samples, 1000) * torch.logspace(-3, 3, 1000, dtype=torch.float64)
+    x = Draws(0).normal("x", samples, 1000) * torch.logspace(-3, 3, 1000, dtype=torch.float64)
     with torch.no_grad():
         y = parts().batch_norm_1d(1000, eps=1e-300, dtype=torch.float64)(x)
     off = (y.abs() - 1).abs().amax(dim=0)
-    rounding = 16 * 2**-52 * x.abs().amax(dim=0) / x.std(dim=0, correction=0)
-    return Certificate(bool((off <= rounding).all()), off=off.max(), rounding_allowed=rounding.max())
+    allowed = standardised(x, dim=0)
+    return Certificate(bool((off <= allowed).all()), off=off.max(), rounding_allowed=allowed.max())
 
 
 def refuses_one_sample(name: str) -> Certificate:
@@ -142,7 +138,7 @@ def knows_no_batch(name: str) -> Certificate:
     """
     arguments = (2, 8) if name == "group_norm" else (8,)
     norm = parts().named(name)(*arguments, dtype=torch.float64)
-    x = normal(16, 8)
+    x = Draws(0).normal("x", 16, 8)
     with torch.no_grad():
         everything = norm(x)
         off = [float((norm(x[:m]) - everything[:m]).abs().max()) for m in range(2, 16)]
@@ -154,8 +150,8 @@ def variance_of_the_mean(*, copies: bool = False) -> Certificate:
     """Whether the mean over a batch of m has a variance of sigma^2 / m, over all 3^m batches from three numbers.
 
     Every possible batch is a feature of its own, and its mean is what a running average that forgets at once keeps.
-    A sum of m numbers up to 4 rounds by at most 4 m^2 2^-53, which moves the variance by 16 times that at most. With
-    `copies` a batch is m times the same number, and 3 batches are possible.
+    Rounding moves the means, and so their deviation, by no more than `moments` allows, and that and sigma once more.
+    With `copies` a batch is m times the same number, and 3 batches are possible.
     """
     population = torch.tensor([-1.0, 0.0, 4.0], dtype=torch.float64)
     sizes, variances, off = range(2, 7), [], []
@@ -164,9 +160,12 @@ def variance_of_the_mean(*, copies: bool = False) -> Certificate:
         norm = parts().batch_norm_1d(batches.shape[1], momentum=1.0, dtype=torch.float64)
         with torch.no_grad():
             norm(batches)
-        variances.append(norm.state_dict()["running_mean"].var(correction=0))
-        off.append(float((variances[-1] - population.var(correction=0) / m).abs()) / (64 * m**2 * 2**-53))
-    return Certificate(max(off) <= 1, sizes=list(sizes), variances=[float(variance) for variance in variances])
+        means = norm.state_dict()["running_mean"]
+        deviation, sigma = means.std(correction=0), population.std(correction=0)
+        allowed = sum(moments(x, dim=0).max() for x in (batches, means, population))
+        off.append(float((deviation - sigma / math.sqrt(m)).abs() / allowed))
+        variances.append(float(deviation**2))
+    return Certificate(max(off) <= 1, sizes=list(sizes), variances=variances)
 
 
 def test_claim(judge):

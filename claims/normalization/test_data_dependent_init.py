@@ -23,7 +23,9 @@ from torch import Tensor, nn
 
 from claimlab import Certificate, Claim, Property, Rows
 from claimlab.data.digits import digits
+from claimlab.measure.draws import Draws
 from claimlab.measure.fit import cross_entropy
+from claimlab.measure.rounding import linear, moments
 from claimlab.nets import MLP
 from claimlab.parts import parts, weights_of
 from claimlab.train import train
@@ -72,18 +74,15 @@ class World:
 
 def batch_of(world: World, *, second: bool = False) -> Tensor:
     """A batch of inputs `[N, width]`, normal, with mean and standard deviation `scale`; `second` is another one."""
-    rng = torch.Generator().manual_seed(2 * world.seed + second)
-    return world.scale * (1 + torch.randn(world.batch, world.width, generator=rng, dtype=torch.float64))
+    return world.scale * (1 + Draws(world.seed).normal(f"x.{second:d}", world.batch, world.width))
 
 
 def net_of(world: World) -> list[nn.Module]:
     """Layers with weight norm as torch starts them: v uniform within 1 / sqrt(fan-in), g = ||v||, biases like v."""
-    rng = torch.Generator().manual_seed(world.seed + 1000)
-    net = []
-    for _ in range(world.depth):
+    draws, net = Draws(world.seed), []
+    for place in range(world.depth):
         layer = nn.Linear(world.width, world.width, dtype=torch.float64)
-        uniform = 2 * torch.rand(world.width, world.width + 1, generator=rng, dtype=torch.float64) - 1
-        uniform /= math.sqrt(world.width)
+        uniform = draws.uniform(f"layer.{place}", world.width, world.width + 1, low=-1) / math.sqrt(world.width)
         layer.load_state_dict({"weight": uniform[:, 1:], "bias": uniform[:, 0]})
         net.append(parts().weight_norm(layer))
     return net
@@ -108,9 +107,8 @@ def starts_standardised(
 ) -> Certificate:
     """Whether every unit of every layer has mean 0 and variance 1 over the batch, up to rounding.
 
-    With e = 2^-52, n = N + width and S the largest sum |w x| + |bias| of a unit, mu and sigma as computed are off by
-    2 n e S sigma at most, and the sums z = w x + bias that come of them by 4 n e S. So is their mean, and their
-    variance by three times as much, as the mean of |z| is at most 1: 32 n e S covers both.
+    mu and sigma are off by what t is and by their own rounding, in units of sigma by what w x = z - b allows; then z is
+    off once more, and its mean and deviation too. The variance is off by twice what its root is.
     """
     x = batch_of(world)
     net = net_of(world)
@@ -120,8 +118,9 @@ def starts_standardised(
     for layer in net:
         z = layer(x).detach()
         var, mean = torch.var_mean(z, dim=0, correction=0)
-        sizes = x.abs() @ weights(layer).abs().T + layer.get_parameter("bias").detach().abs()
-        allowed = 32 * (world.batch + world.width) * 2**-52 * sizes.max()
+        bias = layer.get_parameter("bias").detach()
+        products = linear(x, weights(layer), bias, before=world.width + 6)
+        allowed = 2 * (2 * products.max() + (moments(z, dim=0) + moments(z - bias, dim=0)).max())
         holds &= bool((mean.abs() <= allowed).all() and ((var - 1).abs() <= allowed).all())
         means.append(mean.abs().max())
         deviations.append(var.mean().sqrt())

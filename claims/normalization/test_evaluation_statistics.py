@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from claimlab import Certificate, Claim, Property
+from claimlab.measure.draws import Draws
+from claimlab.measure.rounding import gamma
 from claimlab.parts import parts
 
 if TYPE_CHECKING:
@@ -62,10 +64,9 @@ class World:
 
 def dataset(world: World) -> Tensor:
     """`[T, m, C]`: normal features of means 1 to 2 and standard deviations 2 to 3."""
-    rng = torch.Generator().manual_seed(world.seed)
-    mean, deviation = 1 + torch.rand(2, world.channels, generator=rng, dtype=torch.float64)
-    shape = world.batches, world.samples, world.channels
-    return mean + (1 + deviation) * torch.randn(shape, generator=rng, dtype=torch.float64)
+    draws = Draws(world.seed)
+    mean, deviation = (draws.uniform(name, world.channels, low=1, high=2) for name in ("mean", "deviation"))
+    return mean + (1 + deviation) * draws.normal("x", world.batches, world.samples, world.channels)
 
 
 def trained(batches: Tensor, *, momentum: float | None = MOMENTUM) -> nn.Module:
@@ -139,7 +140,7 @@ def agrees(norm: nn.Module, batches: Tensor, statistics: Statistics) -> Certific
     with torch.no_grad():
         off = (norm.eval()(x) - expected).abs().max()
     k = (x.abs() / (var + EPS).sqrt()).max()
-    rounding = 8 * (len(x) + 30) * 2**-53 * k
+    rounding = gamma(8 * (len(x) + 30)) * k
     return Certificate(bool(off <= rounding), off=off, rounding_allowed=rounding)
 
 
@@ -154,7 +155,7 @@ def start_is_forgotten(steps: int, *, share: float = 1 - MOMENTUM) -> Certificat
         norm(torch.zeros(2, 1, dtype=torch.float64))
         left.append(float(norm.state_dict()["running_var"]))
     off = [abs(weight / share**t - 1) / t for t, weight in enumerate(left, start=1)]
-    return Certificate(max(off) <= 2 * 2**-53, weight_of_the_start=left)
+    return Certificate(max(off) <= 2 * gamma(1), weight_of_the_start=left)
 
 
 def ignores_companions(world: World, *, call_eval: bool = True) -> Certificate:

@@ -32,6 +32,7 @@ from torch import Tensor, nn
 
 from claimlab import Certificate, Claim, Rows, Statistical
 from claimlab.data.digits import digits
+from claimlab.measure.draws import Draws
 from claimlab.measure.fit import accuracy, cross_entropy
 from claimlab.nets import MLP
 from claimlab.parts import parts
@@ -187,17 +188,13 @@ def run(
 
     A corrected learning rate is c^2 times as large for weights that have been multiplied by c.
     """
-    draws = torch.Generator().manual_seed(world.seed)
-
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=draws, dtype=torch.float64)
-
-    x, y = normal(8, 3), normal(8, 1)
+    draws = Draws(world.seed)
+    x, y = draws.normal("x", 8, 3), draws.normal("y", 8, 1)
     weights = [
-        (factor * normal(*shape)).requires_grad_()
-        for factor, shape in zip(factors, ((3, 5), (5, 5), (5, 5)), strict=True)
+        (factor * draws.normal(f"w.{place}", fan_in, 5)).requires_grad_()
+        for place, (factor, fan_in) in enumerate(zip(factors, (3, 5, 5), strict=True))
     ]
-    readout, norms = normal(5, 1).requires_grad_(), [layer(5) for _ in factors]
+    readout, norms = draws.normal("readout", 5, 1).requires_grad_(), [layer(5) for _ in factors]
     others = [readout, *(parameter for norm in norms for parameter in norm.parameters())]
     losses, first = [], []
     for _ in range(steps):

@@ -31,6 +31,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from claimlab import Certificate, Claim, Property
+from claimlab.measure.draws import Draws
+from claimlab.measure.rounding import linear, standardised
 from claimlab.parts import parts
 
 if TYPE_CHECKING:
@@ -99,13 +101,10 @@ class Layer:
 
 
 def layer_of(world: World) -> Layer:
-    draws = torch.Generator().manual_seed(world.seed)
-
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=draws, dtype=torch.float64)
-
-    x, w = world.scale * normal(world.samples, world.inputs), normal(world.units, world.inputs)
-    return Layer(x, w, gain=1 + normal(world.units).abs(), shift=normal(world.units), factor=world.factor)
+    draws = Draws(world.seed)
+    x, w = world.scale * draws.normal("x", world.samples, world.inputs), draws.normal("w", world.units, world.inputs)
+    gain, shift = 1 + draws.normal("gain", world.units).abs(), draws.normal("shift", world.units)
+    return Layer(x, w, gain, shift, world.factor)
 
 
 def with_parameters(module: nn.Module, **parameters: Tensor) -> nn.Module:
@@ -138,26 +137,17 @@ def plain(a: Tensor, name: str) -> Tensor:
 
 
 METHODS: Mapping[str, Method] = {"batch norm": batch_norm, "weight norm": weight_norm, "layer norm": layer_norm}
-SPREADS: Mapping[str, Callable[[Layer], Tensor]] = {
-    "batch norm": lambda layer: layer.a.std(dim=0, correction=0),
-    "weight norm": lambda layer: torch.linalg.vector_norm(layer.w, dim=1),
-    "layer norm": lambda layer: layer.a.std(dim=1, correction=0),
-}
-"""What each method divides by."""
 
 
-def rounding(layer: Layer, spread: Tensor) -> float:
-    """A bound on the difference of two outputs that are equal in exact arithmetic, e = 2^-52, n = N + D + H.
-
-    No a exceeds A, the largest sum of |w x|, and none is off by more than D e A, their means by N e A or H e A more. So
-    a - mean is off by r = 2 n e A, and the spread, at least s, by r as well, and by n e in proportion for the sum under
-    the root, which is less than r / s. The ratio is at most sqrt(n), or A / s in weight norm, so it is off by at most
-    r / s + 2 sqrt(n) r / s <= 6 n^1.5 e A / s, times the largest gain. Twice that for two outputs, and the roundings of
-    what is written here as one operation, are covered by 16 n^1.5 e (gain A / s + shift).
-    """
-    terms = sum(layer.x.shape) + len(layer.w)
-    ratio = (layer.x.abs() @ layer.w.abs().T).max() / spread.min()
-    return 16 * terms**1.5 * 2**-52 * float(layer.gain.max() * ratio + layer.shift.abs().max())
+def rounding(layer: Layer, method: str, eps: float = NEGLIGIBLE) -> float:
+    """How far an output can be off that of the exact x and w, of which a change has rounded each number once."""
+    inputs = layer.x.shape[1]
+    if method == "weight norm":
+        w = layer.gain[:, None] * layer.w / torch.linalg.vector_norm(layer.w, dim=1, keepdim=True)
+        return float(linear(layer.x, w, layer.shift, before=inputs + 6).max())
+    dim = ("batch norm", "layer norm").index(method)
+    off = linear(layer.x, layer.w, before=2).amax(dim, keepdim=True)
+    return float(standardised(layer.a, dim=dim, eps=eps, gain=layer.gain, shift=layer.shift, off=off).max())
 
 
 # The definition
@@ -176,7 +166,7 @@ def follows(
     """Whether torch's layer norm, as it is by default, follows the rule up to rounding."""
     layer = layer_of(world)
     off = (layer_norm(layer, EPSILON) - rule(layer)).abs().max()
-    allowed = rounding(layer, (layer.a.var(dim=1, correction=0) + EPSILON).sqrt())
+    allowed = 2 * rounding(layer, "layer norm", EPSILON)
     return Certificate(bool(off <= allowed), off=off, rounding_allowed=allowed)
 
 
@@ -184,7 +174,7 @@ def is_batch_norm_of(world: World, arranged: Callable[[Tensor], Tensor] = torch.
     """Whether layer norm is what batch norm makes of the activations so arranged, arranged back."""
     layer = layer_of(world)
     off = (plain(layer.a, "layer_norm") - arranged(plain(arranged(layer.a), "batch_norm_1d"))).abs().max()
-    allowed = rounding(layer, (layer.a.var(dim=1, correction=0) + EPSILON).sqrt())
+    allowed = 2 * rounding(layer, "layer norm", EPSILON)
     return Certificate(bool(off <= allowed), off=off, rounding_allowed=allowed)
 
 
@@ -232,7 +222,7 @@ def moved(world: World, method: str, change: str, **options: float) -> tuple[flo
     before = layer_of(world)
     after = CHANGES[change](before)
     off = (METHODS[method](after, **options) - METHODS[method](before, **options)).abs().max()
-    return float(off), max(rounding(layer, SPREADS[method](layer)) for layer in (before, after))
+    return float(off), sum(rounding(layer, method) for layer in (before, after))
 
 
 def forgets(world: World, method: str, change: str, **options: float) -> Certificate:

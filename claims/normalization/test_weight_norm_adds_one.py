@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from claimlab import Certificate, Claim, Property
 from claimlab.measure.count import elements
+from claimlab.measure.draws import Draws
+from claimlab.measure.rounding import linear
 from claimlab.parts import parts
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ class World:
 
 
 @dataclass(frozen=True)
-class Draws:
+class Drawn:
     """Inputs x `[N, D]`, plain weights w `[H, D]`, biases `[H]`, lengths g `[H, 1]` and directions v `[H, D]`."""
 
     x: Tensor
@@ -65,17 +67,12 @@ class Draws:
     v: Tensor
 
 
-def draws(world: World) -> Draws:
-    rng = torch.Generator().manual_seed(world.seed)
-
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=rng, dtype=torch.float64)
-
-    w = normal(world.units, world.inputs)
+def drawn(world: World) -> Drawn:
+    draws, units, inputs = Draws(world.seed), world.units, world.inputs
+    w, v = draws.normal("w", units, inputs), draws.normal("v", units, inputs)
     if world.zero_row:
         w[0] = 0
-    v = normal(world.units, world.inputs)
-    return Draws(normal(6, world.inputs), w, normal(world.units), normal(world.units, 1), v)
+    return Drawn(draws.normal("x", 6, inputs), w, draws.normal("bias", units), draws.normal("g", units, 1), v)
 
 
 # The count
@@ -108,7 +105,7 @@ def adds_one_a_neuron(world: World, normalised: Callable[[nn.Module], nn.Module]
     before = elements(layer.parameters())
     layer = normalised(layer)
     added = elements(layer.parameters()) - before
-    x = torch.randn(4, world.inputs, 3, 3, generator=torch.Generator().manual_seed(world.seed), dtype=torch.float64)
+    x = Draws(world.seed).normal("x", 4, world.inputs, 3, 3)
     layer(x if world.convolution else x[..., 0, 0]).square().sum().backward()
     gradients = [p.grad for name, p in layer.named_parameters() if p.numel() == world.units and name != "bias"]
     in_use = any(gradient is not None and bool((gradient != 0).all()) for gradient in gradients)
@@ -148,19 +145,18 @@ def of_plain_without_length(w: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def rounding(x: Tensor, w: Tensor, bias: Tensor) -> Tensor:
-    """A bound on the difference of two outputs `[N, H]` that are equal in exact arithmetic, e = 2^-52.
+    """A bound on the difference of two outputs `[N, H]` that are equal in exact arithmetic.
 
-    A weight g v / ||v|| is off by less than (D + 4) e in proportion, one that is read off as f(e_j) - f(0) by e times
-    itself and twice the bias besides, and the sum of D products and a bias by (D + 1) e of the sum of their sizes. So
-    4 (D + 4) e times sum (|w| + |bias|) |x| + |bias| covers both outputs.
+    A weight g v / ||v|| is rounded D + 4 times; one that is read off as f(e_j) - f(0) has been summed with the bias
+    besides, D + 2 times, and is off in proportion to |w| + 2 |bias|.
     """
-    sizes = x.abs() @ (w.abs() + bias.abs()[:, None]).T + bias.abs()
-    return 4 * (x.shape[1] + 4) * 2**-52 * sizes
+    inputs = x.shape[1]
+    return 2 * linear(x, w.abs() + 2 * bias.abs()[:, None], bias, before=2 * inputs + 6)
 
 
 def reaches_the_plain_layer(world: World, found: Callable[[Tensor], tuple[Tensor, Tensor]] = of_plain) -> Certificate:
     """Whether weight norm with the lengths and directions found computes what the plain layer computes."""
-    d = draws(world)
+    d = drawn(world)
     off = (weight_norm(*found(d.w), d.bias)(d.x) - dense(d.w, d.bias)(d.x)).abs()
     return Certificate(bool((off <= rounding(d.x, d.w, d.bias)).all()), off=off.max())
 
@@ -171,7 +167,7 @@ def with_layer_norm(g: Tensor, v: Tensor, bias: Tensor) -> nn.Module:
 
 def is_affine(world: World, layer: Callable[[Tensor, Tensor, Tensor], nn.Module] = weight_norm) -> Certificate:
     """Whether a layer computes w x + bias for the weights and biases read off at 0 and at the unit vectors."""
-    d = draws(world)
+    d = drawn(world)
     f = layer(d.g, d.v, d.bias)
     bias = f(torch.zeros(1, world.inputs, dtype=torch.float64))[0]
     w = f(torch.eye(world.inputs, dtype=torch.float64)).T - bias[:, None]

@@ -24,6 +24,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from claimlab import Certificate, Claim, Property
+from claimlab.measure.draws import Draws
+from claimlab.measure.rounding import gamma
 from claimlab.parts import parts
 
 if TYPE_CHECKING:
@@ -97,17 +99,11 @@ def length(v: Tensor) -> Tensor:
     return torch.linalg.vector_norm(v, dim=1, keepdim=True)
 
 
-def draws(world: World) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def drawn(world: World) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Inputs `[N, D]`, targets `[N, H]`, lengths g `[H, 1]` of either sign and directions v `[H, D]`, all normal."""
-    rng = torch.Generator().manual_seed(world.seed)
-    shapes = (
-        (world.samples, world.inputs),
-        (world.samples, world.units),
-        (world.units, 1),
-        (world.units, world.inputs),
-    )
-    x, y, g, v = (torch.randn(*shape, generator=rng, dtype=torch.float64) for shape in shapes)
-    return x, y, g, v
+    draws, samples, inputs, units = Draws(world.seed), world.samples, world.inputs, world.units
+    x, y = draws.normal("x", samples, inputs), draws.normal("y", samples, units)
+    return x, y, draws.normal("g", units, 1), draws.normal("v", units, inputs)
 
 
 def weight_norm(g: Tensor, v: Tensor) -> tuple[nn.Module, nn.Parameter]:
@@ -133,7 +129,7 @@ def weights(layer: nn.Module) -> Tensor:
 
 def train(world: World, layer: Layer, rule: Rule, steps: int) -> list[Step]:
     """Full-batch training on the mean squared error."""
-    x, y, g, v = draws(world)
+    x, y, g, v = drawn(world)
     net, parameter = layer(g, v)
     options = {} if rule.momentum is None else {"momentum": rule.momentum}
     optimizer = parts().named(rule.optimizer)(list(net.parameters()), lr=world.rate, **options)
@@ -156,16 +152,16 @@ def train(world: World, layer: Layer, rule: Rule, steps: int) -> list[Step]:
 def decouples(world: World, layer: Layer = weight_norm) -> Certificate:
     """Whether ||w|| = |g| and w / ||w|| = sign(g) v / ||v||, for v and for v of another length in each unit.
 
-    A norm of D numbers is off by at most (D + 2) e in proportion, e = 2^-52, and w and w / ||w|| by one or two such
-    norms and three operations more: all errors are below 4 (D + 4) e, of |g| or of 1.
+    Dividing by a norm of D numbers and multiplying by a length round a number D + 4 times. That is done once for v and
+    w, twice for w / ||w|| and ||w|| / |g|: less than 4 (D + 4) roundings for the two sides of either equation.
     """
-    _, _, g, v = draws(world)
+    _, _, g, v = drawn(world)
     other = v * torch.arange(2, 2 + len(v), dtype=v.dtype)[:, None]
     off = []
     for directions in (v, other):
         w = weights(layer(g, directions)[0])
         off += [(length(w) / g.abs() - 1).abs().max(), (w / length(w) - g.sign() * v / length(v)).abs().max()]
-    allowed = 4 * (world.inputs + 4) * 2**-52
+    allowed = gamma(4 * (world.inputs + 4))
     return Certificate(bool(max(off) <= allowed), off=max(off), rounding_allowed=allowed)
 
 
@@ -173,10 +169,10 @@ def rounding(world: World) -> float:
     """What a product of v and its gradient may be off by, as a multiple of ||v|| and of the gradient's size before v's
     component is projected out.
 
-    That gradient sums N terms and what is projected out sums D more, so each of its D entries is off by less than
-    4 (D + N) e in proportion; the product with v and the roundings of everything else make it 16 D (D + N) e.
+    That gradient sums N terms and what is projected out sums D more, so each of its D entries is rounded less
+    than 8 (D + N) times; the product with v and the roundings of everything else make it 32 D (D + N).
     """
-    return 16 * world.inputs * (world.inputs + world.samples) * 2**-52
+    return gamma(32 * world.inputs * (world.inputs + world.samples))
 
 
 def is_orthogonal(world: World, layer: Layer = weight_norm) -> Certificate:

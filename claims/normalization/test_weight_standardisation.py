@@ -28,6 +28,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from claimlab import Certificate, Claim, Property, Rows
+from claimlab.measure.draws import Draws
+from claimlab.measure.rounding import moments, standardised
 from claimlab.nets import scaled_standardise, standardise
 
 if TYPE_CHECKING:
@@ -79,9 +81,8 @@ class World:
 
 def weights_of(world: World) -> Tensor:
     """Dense `[1, fan_in, units]` or convolutional `[1, units, inputs, 3, 3]`: one seed of what the nets here use."""
-    rng = torch.Generator().manual_seed(world.seed)
     shape = (1, world.units, world.inputs, 3, 3) if world.convolution else (1, world.inputs, world.units)
-    return world.mean + world.scale * torch.randn(shape, generator=rng, dtype=torch.float64)
+    return world.mean + world.scale * Draws(world.seed).normal("w", *shape)
 
 
 def by_unit(weight: Tensor) -> Tensor:
@@ -90,16 +91,14 @@ def by_unit(weight: Tensor) -> Tensor:
 
 
 def rounding(world: World) -> float:
-    """A bound on how far the mean is off 0 and the variance off 1, with e = 2^-52 and fan-in n.
+    """How far the mean can be off 0 and the variance off 1.
 
-    No weight exceeds A, so a weight less the mean is off by n e A. The deviation s is off by as much, and by n e in
-    proportion for the sum under its root. So the quotients, sqrt(n) in size at most, are off by n e A / s, and by
-    sqrt(n) (n e A / s + n e); their mean by no more, and n e in its own sum; their variance by twice that, as their
-    mean size is at most 1. 16 n^1.5 e (1 + A / s) covers it all.
+    The mean and the deviation are off by what a weight is and by their own rounding, the variance by little more than
+    twice that.
     """
-    w = by_unit(weights_of(world))
-    ratio = (w.abs().amax(dim=1) / w.std(dim=1, correction=0)).max()
-    return float(16 * world.fan_in**1.5 * 2**-52 * (1 + ratio))
+    w = weights_of(world)
+    off = standardised(by_unit(w), dim=1)[:, 0] + moments(by_unit(STANDARDISED(w)), dim=1)
+    return 3 * float(off.max())
 
 
 def is_standardised(world: World, rule: Rule = STANDARDISED) -> Certificate:
