@@ -128,13 +128,17 @@ def parameter_sets(name: str, test: Callable[..., Any]) -> Iterator[tuple[str, d
         return
     mark, *more = marks
     ids = mark.kwargs.get("ids")
-    if more or not is_control(name) or not isinstance(ids, list | tuple) or len(ids) != len(mark.args[1]):
+    sound = not more and is_control(name) and len(mark.args) == 2 and isinstance(ids, list | tuple)
+    if not sound or len(ids) != len(mark.args[1]) or any(hasattr(values, "marks") for values in mark.args[1]):
         raise UnsoundTestError(
             f"{name} is parametrized: only controls may be, by one mark with a list of ids, so that each has a name."
         )
     names = [each.strip() for each in mark.args[0].split(",")] if isinstance(mark.args[0], str) else list(mark.args[0])
     for id, values in zip(ids, mark.args[1], strict=True):
-        yield str(id), dict(zip(names, values if len(names) > 1 else (values,), strict=True))
+        values = values if len(names) > 1 else (values,)
+        if len(values) != len(names):
+            raise UnsoundTestError(f"{name}[{id}] gives {len(values)} values for {', '.join(names)}.")
+        yield str(id), dict(zip(names, values, strict=True))
 
 
 def _listen(name: str, test: Callable[..., Any], claim: Claim, arguments: dict[str, Any]) -> Question:

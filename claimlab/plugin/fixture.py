@@ -1,5 +1,6 @@
 """The `judge` fixture: answers a test's question, compares the answer with what the test asks for, keeps the record."""
 
+import importlib
 import os
 import shlex
 import sys
@@ -20,7 +21,7 @@ from claimlab.judge.plain import described
 from claimlab.judge.task import Fixed, One, Sequential, Stopping, Task, measure, precision
 from claimlab.plugin.collection import EXCUSE, QUESTION, Declaration
 from claimlab.plugin.options import PINNED, RUN, Run
-from claimlab.records.provenance import provenance
+from claimlab.records.provenance import provenance, threads
 from claimlab.records.record import DECLARED, ERROR, Record, encode, lost
 from claimlab.report.failure import failure, short
 
@@ -50,6 +51,7 @@ class Sitting:
     def __init__(self, item: pytest.Function, question: Question, run: Run, device: str) -> None:
         self.item, self.question, self.run, self.device = item, question, run, device
         self.outcome = Outcome(verdict=ERROR)
+        self.threads = 1
         self.message = ""
         self.record: str | None = None
         self.shown: str | None = None
@@ -57,7 +59,8 @@ class Sitting:
     def answer(self, asked: Asked) -> None:
         """Gather the evidence and assert that it says what the question asks for."""
         try:
-            with _one_thread():
+            with _one_thread(load=isinstance(self.question.plan, Statistical)):
+                self.threads = threads()
                 self.outcome = self._gather()
         except UnansweredError as error:
             self.outcome = error.so_far or self.outcome
@@ -120,7 +123,7 @@ class Sitting:
         statistical = isinstance(question.plan, Statistical)
         return Record(
             **_in_its_own_words(question.claim, self.item),
-            **provenance(self.run.root),
+            **provenance(self.run.root) | {"threads": self.threads},
             test=question.test,
             about=question.about,
             asks=question.asks,
@@ -174,9 +177,9 @@ class Sitting:
 
 
 @contextmanager
-def _one_thread() -> Generator[None]:
+def _one_thread(*, load: bool) -> Generator[None]:
     """One thread for a claim, however many the tests beside it may use; unless somebody asked for a number."""
-    torch = sys.modules.get("torch")
+    torch = importlib.import_module("torch") if load else sys.modules.get("torch")
     if torch is None or "OMP_NUM_THREADS" in os.environ:
         yield
         return
