@@ -1,0 +1,51 @@
+"""`--claims-certify`: fixed seeds of the epoch that certificates are drawn from."""
+
+import re
+
+import pytest
+
+from claimlab import Statistical
+from claimlab.records.files import CERTIFICATES
+from tests.plugin.project import Bench, draws, exact, shown
+
+PLACE = ("reports/reference", CERTIFICATES)
+
+
+def test_certificates_of_statistical_tests_alone_are_written_to_the_reference(bench: Bench):
+    bench.write("drawn", **draws())
+    bench.write("sum", **exact())
+    result = bench.run("claims", "--claims-certify", "100")
+    result.assert_outcomes(passed=2, deselected=2)
+    assert "false alarm" not in shown(result)
+    claim, control = bench.records(*PLACE)
+    assert (claim.wins, claim.n, claim.epoch, claim.rows, claim.numbers["lost"]) == (100, 100, "certify", {}, [])
+    assert claim.numbers["interval"] == pytest.approx([0.9637833073548235, 1])
+    assert claim.command == "pytest claims/sec/test_drawn.py::test_claim --claims-certify 100"
+    assert (control.wins, control.asks, control.passed) == (0, "refutes", True)
+    assert not (bench.path / "reports/reference/records.jsonl").exists()
+    assert not (bench.path / "reports/latest").exists()
+
+
+def test_too_few_wins_are_refused_and_a_new_certificate_replaces_the_old(bench: Bench):
+    bench.write("drawn", **draws())
+    bench.write("other", **draws())
+    bench.run("claims", "--claims-certify", "100", "--claims-report", "mine")
+    bench.write("drawn", **draws(bound="1.0"))
+    result = bench.run("claims/sec/test_drawn.py", "--claims-certify", "100", "--claims-report", "mine")
+    result.assert_outcomes(passed=1, failed=1)
+    claim, control, *other = bench.records("mine", CERTIFICATES)
+    assert len(other) == 2
+    assert claim.wins is not None
+    assert claim.wins < 99
+    assert not claim.passed
+    assert control.passed
+    assert len(claim.numbers["lost"]) == 100 - claim.wins
+    again = re.search(r"Run the first of these seeds alone: (.*)", shown(result))
+    assert again
+    lost = claim.numbers["lost"][0]
+    assert again[1] == f"pytest claims/sec/test_drawn.py::test_claim --claims-epoch certify --claims-seed {lost}"
+
+
+def test_many_seeds_do_not_overflow(bench: Bench):
+    bench.write("drawn", **draws(bound="6.0", control="-6.0", evidence=Statistical(block=64)))
+    bench.run("claims", "--claims-certify", "2000").assert_outcomes(passed=2)
