@@ -63,7 +63,7 @@ def changes(base: Iterable[Record], head: Iterable[Record]) -> Changes:
     pairs = matched(base, head)
     both = [pair for pair in pairs if pair.base and pair.head]
     verdicts = [pair for pair in pairs if _verdict(pair.base) != _verdict(pair.head)]
-    verdicts.sort(key=lambda pair: (pair.head is None or pair.head.passed, pair.either.claim, pair.either.test))
+    verdicts.sort(key=lambda pair: (pair.head is None or pair.head.good, pair.either.claim, pair.either.test))
     costs = [pair for pair in both if _cost_changed(pair)]
     costs.sort(key=lambda pair: -abs(_seconds(pair.head) - _seconds(pair.base)))
     moved = [move for pair in both if not pair.other_version for move in _moves(pair)]

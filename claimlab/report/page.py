@@ -257,7 +257,7 @@ def _change_lists(changes: compare.Changes, anchors: dict[str, str]) -> Iterator
     def line(pair: compare.Pair, says: str) -> Change:
         claim = pair.either.claim
         return Change(
-            claim, pair.either.test, anchors.get(claim, ""), says, red=bool(pair.head and not pair.head.passed)
+            claim, pair.either.test, anchors.get(claim, ""), says, red=bool(pair.head and not pair.head.good)
         )
 
     yield "Verdicts", [line(pair, words.verdicts(pair.base, pair.head)) for pair in changes.verdicts]
