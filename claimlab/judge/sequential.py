@@ -19,7 +19,7 @@ from claimlab.declare.claim import Statistical
 
 SUPPORTED, REFUTED, UNRESOLVED = "SUPPORTED", "REFUTED", "UNRESOLVED"
 
-# A control is built to win at most this often; `tests/test_judge.py` checks what that promises.
+# A control is built to win at most this often; `tests/judge/test_sequential.py` checks what that promises.
 CONTROL_WINS = 0.05
 
 # Seven losses at (.95, .5) land on log(1e-7) exactly; the slack keeps a rounding error from asking for an eighth seed

@@ -10,23 +10,22 @@ import pytest
 from scipy import stats
 
 from claimlab import __main__ as command_line
-from claimlab.records import record as records
-from claimlab.records.record import Record
+from claimlab.declare.deck import Deck
+from claimlab.records import files
+from claimlab.records.record import DECLARED
 from claimlab.report import compare, summary
 from claimlab.report.effects import Effect, effects
+from tests.made import control, exact, sampled
 
-ROOT = Path(__file__).parents[1]
-JUDGED, _ = records.read(ROOT / "reports" / "reference" / "records.jsonl")
+ROOT = Path(__file__).parents[2]
+DECK = Deck("A deck", slides=("Depth and Parametric Cost", "Non-convex Optimization"))
 
-
-def of(entry: str, test: str = "test_claim") -> Record:
-    """A record of the reference run."""
-    return next(record for record in JUDGED if entry in record.covers and record.test == test)
-
-
-D6 = of("D6")
 TABLE = {"win": [True] * 16, "loss": [1.0 + 0.1 * i for i in range(16)], "met": [True] * 16, "flat": [2.0] * 16}
-SAMPLED = replace(D6, rows=TABLE, n=11, wins=11)
+SAMPLED = sampled(rows=TABLE)
+D6, C1 = SAMPLED, exact()
+B2 = exact(claim="expressivity/any-function", covers=["B2"], kind="property", examples=40, world={"by": "f(<x>)"})
+DECLARATION = exact(claim="depth/taste", covers=["A7"], finding="untestable", kind="none", asks="", verdict=DECLARED)
+JUDGED = [D6, control(), C1, B2, DECLARATION]
 
 
 # -- effect sizes --------------------------------------------------------------------------------------------------
@@ -53,7 +52,7 @@ def test_a_metric_with_a_number_that_is_not_finite_has_no_effect_size():
 
 
 def test_exact_records_have_none():
-    assert effects(of("D1")) == {}
+    assert effects(C1) == {}
 
 
 # -- comparison ----------------------------------------------------------------------------------------------------
@@ -67,12 +66,14 @@ def test_a_run_against_itself_has_not_changed():
 
 def test_verdicts_come_red_first_and_new_and_gone_tests_are_named():
     red = replace(D6, verdict="REFUTED", passed=False)
-    base, head = [D6, of("B2")], [red, of("D1")]
+    excused = replace(control(), verdict="SUPPORTED", passed=False, excused="coarse")
+    base, head = [D6, B2, control()], [red, C1, excused]
     changes = compare.changes(base, head)
-    assert [pair.either.covers[0] for pair in changes.verdicts] == ["D6", "B2", "D1"]
-    assert changes.verdicts[1].head is None
-    assert changes.verdicts[2].base is None
-    assert changes.compared == 1
+    assert [pair.either.covers[0] for pair in changes.verdicts] == ["D6", "C1", "B2", "D6"]
+    assert changes.verdicts[1].base is None
+    assert changes.verdicts[2].head is None
+    assert changes.verdicts[3].head is excused, "what is excused is not red"
+    assert changes.compared == 2
 
 
 def test_an_effect_moved_only_if_its_intervals_do_not_overlap():
@@ -104,7 +105,7 @@ def test_devices_are_compared_with_their_own_and_otherwise_with_each_other():
 def test_markdown_says_what_is_red_and_what_changed_and_lists_every_claim():
     red = replace(D6, verdict="REFUTED", passed=False, says="a | b <b>`")
     judged = [red if record is D6 else record for record in JUDGED]
-    text = summary.markdown(judged, ["line 3: cut."], compare.changes(JUDGED, judged))
+    text = summary.markdown(judged, DECK, ["line 3: cut."], compare.changes(JUDGED, judged))
     assert text.startswith("### Claimlab: 1 red\n")
     assert f"- **red** `{D6.claim}` `test_claim`: refuted, not supported. `{D6.command}`" in text
     assert f"- `{D6.claim}` `test_claim`: supported, now refuted, not supported" in text
@@ -113,25 +114,31 @@ def test_markdown_says_what_is_red_and_what_changed_and_lists_every_claim():
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len(table) == 2 + len({record.claim for record in JUDGED})
     assert [line for line in table if line.startswith("| ❌")] == [line for line in table if " D6 " in line]
-    assert summary.markdown(JUDGED).startswith("### Claimlab: all green\n")
+    assert summary.markdown(JUDGED, DECK).startswith("### Claimlab: all green\n")
 
 
 def test_claims_json_keeps_its_schema_and_holds_every_test():
     schema = json.loads((ROOT / "docs" / "claims.schema.json").read_text())
     odd = replace(SAMPLED, test="test_odd", numbers={"x": float("nan")})
-    text = summary.claims_json([*JUDGED, odd])
+    text = summary.claims_json([*JUDGED, odd], DECK)
     parsed = json.loads(text)
     jsonschema.validate(parsed, schema)
+    assert (parsed["schema"], parsed["deck"]) == (summary.SCHEMA, "A deck")
+    assert [claim["id"] for claim in parsed["claims"]][-1] == D6.claim, "the deck's order"
     assert parsed["green"]
     assert sum(len(claim["tests"]) for claim in parsed["claims"]) == 1 + sum(not r.declared for r in JUDGED)
     (test,) = [each for claim in parsed["claims"] for each in claim["tests"] if each["test"] == "test_odd"]
     assert test["effects"]["loss"]["n"] == test["seeds"] == 11
-    assert json.loads(summary.claims_json([D6], ["a line"]))["green"] is False
+    assert json.loads(summary.claims_json([D6], DECK, ["a line"]))["green"] is False
+    excused = replace(D6, verdict="REFUTED", passed=False, excused="It is coarse.", dtype="bfloat16")
+    green = json.loads(summary.claims_json([excused], DECK))
+    assert green["green"]
+    jsonschema.validate(green, schema)
 
 
 def test_the_schema_describes_every_field_that_is_written():
     schema = json.loads((ROOT / "docs" / "claims.schema.json").read_text())
-    (claim,) = json.loads(summary.claims_json([D6]))["claims"]
+    (claim,) = json.loads(summary.claims_json([D6], DECK))["claims"]
     assert list(claim) == list(schema["$defs"]["claim"]["properties"])
     assert set(claim["tests"][0]) == set(schema["$defs"]["test"]["properties"])
 
@@ -144,7 +151,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     for name, judged in {"base": [D6], "head": [replace(D6, seconds=99.0)]}.items():
         (tmp_path / name).mkdir()
-        records.replace(tmp_path / name / "records.jsonl", judged)
+        files.replace(tmp_path / name / files.RECORDS, judged)
     return tmp_path
 
 

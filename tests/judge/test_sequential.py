@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from claimlab import Statistical
-from claimlab.judge import sequential as judge
+from claimlab.judge import sequential
 from claimlab.judge.sequential import REFUTED, SUPPORTED, UNRESOLVED
 
 DEFAULT = Statistical()
@@ -55,11 +55,11 @@ def test_characteristic_agrees_with_every_sequence_of_wins(plan, win_rate):
     for wins in itertools.product((True, False), repeat=plan.max_seeds):
         probability = win_rate ** sum(wins) * (1 - win_rate) ** (plan.max_seeds - sum(wins))
         verdict, n = verdict_by_definition(wins, plan)
-        assert judge.judge(wins, plan).verdict == verdict
-        assert judge.judge(wins, plan).n == n
+        assert sequential.decide(wins, plan).verdict == verdict
+        assert sequential.decide(wins, plan).n == n
         chance[verdict] += probability
         mean_seeds += n * probability
-    exact = judge.characteristic(plan, win_rate)
+    exact = sequential.characteristic(plan, win_rate)
     assert (exact.supported, exact.refuted, exact.unresolved, exact.mean_seeds) == pytest.approx(
         (*chance.values(), mean_seeds), abs=1e-12
     )
@@ -70,8 +70,8 @@ def test_characteristic_agrees_with_simulation(win_rate):
     """2000 runs; the counts lie within what a binomial of the computed chance gives but once in a million."""
     runs = 2000
     draws = np.random.default_rng(20310501).random((runs, DEFAULT.max_seeds)) < win_rate
-    judged = [judge.judge(row, DEFAULT) for row in draws.tolist()]
-    exact = judge.characteristic(DEFAULT, win_rate)
+    judged = [sequential.decide(row, DEFAULT) for row in draws.tolist()]
+    exact = sequential.characteristic(DEFAULT, win_rate)
     for verdict, chance in ((SUPPORTED, exact.supported), (REFUTED, exact.refuted), (UNRESOLVED, exact.unresolved)):
         count = sum(one.verdict == verdict for one in judged)
         assert binomtest(count, runs, min(chance, 1.0)).pvalue > 1e-6
@@ -83,14 +83,14 @@ def test_characteristic_agrees_with_simulation(win_rate):
 @given(plans)
 def test_error_rates_never_exceed_what_the_plan_promises(plan):
     slack = 1 + 1e-6
-    assert judge.characteristic(plan, plan.holds).refuted <= plan.false_fail * slack
-    assert judge.characteristic(plan, plan.broken).supported <= plan.false_pass * slack
+    assert sequential.characteristic(plan, plan.holds).refuted <= plan.false_fail * slack
+    assert sequential.characteristic(plan, plan.broken).supported <= plan.false_pass * slack
 
 
 @settings(max_examples=200)
 @given(plans, st.floats(0, 1))
 def test_the_three_verdicts_exhaust_the_chances(plan, win_rate):
-    exact = judge.characteristic(plan, win_rate)
+    exact = sequential.characteristic(plan, win_rate)
     assert exact.supported + exact.refuted + exact.unresolved == pytest.approx(1, abs=1e-12)
     assert 1 <= exact.mean_seeds <= plan.max_seeds * (1 + 1e-12)
 
@@ -99,53 +99,53 @@ def test_the_three_verdicts_exhaust_the_chances(plan, win_rate):
 @given(plans, st.floats(0, 1), st.floats(0, 1))
 def test_a_higher_win_rate_is_supported_more_often(plan, one, other):
     lower, higher = sorted((one, other))
-    assert judge.characteristic(plan, higher).supported >= judge.characteristic(plan, lower).supported - 1e-12
-    assert judge.characteristic(plan, higher).refuted <= judge.characteristic(plan, lower).refuted + 1e-12
+    assert sequential.characteristic(plan, higher).supported >= sequential.characteristic(plan, lower).supported - 1e-12
+    assert sequential.characteristic(plan, higher).refuted <= sequential.characteristic(plan, lower).refuted + 1e-12
 
 
 def test_the_defaults_promise_what_the_design_says():
-    claim, broken = judge.characteristic(DEFAULT, 0.95), judge.characteristic(DEFAULT, 0.5)
+    claim, broken = sequential.characteristic(DEFAULT, 0.95), sequential.characteristic(DEFAULT, 0.5)
     assert claim.refuted <= 1e-7
     assert 1 - claim.supported <= 1e-7  # never unresolved either
     assert broken.supported <= 1e-3
     assert claim.mean_seeds < 15  # log(1000) / (.95 * log 1.9 - .05 * log 10) = 14, and what the last seed oversteps
-    control = judge.characteristic(DEFAULT, judge.CONTROL_WINS)
+    control = sequential.characteristic(DEFAULT, sequential.CONTROL_WINS)
     assert 1 - control.refuted <= 1e-7
     assert control.mean_seeds < 9
 
 
 def test_a_false_alarm_is_any_verdict_but_the_right_one():
-    assert judge.false_alarm(DEFAULT, asks="supports") == 1 - judge.characteristic(DEFAULT, 0.95).supported
-    assert judge.false_alarm(DEFAULT, asks="refutes") == 1 - judge.characteristic(DEFAULT, 0.05).refuted
+    assert sequential.false_alarm(DEFAULT, asks="supports") == 1 - sequential.characteristic(DEFAULT, 0.95).supported
+    assert sequential.false_alarm(DEFAULT, asks="refutes") == 1 - sequential.characteristic(DEFAULT, 0.05).refuted
 
 
 @pytest.mark.parametrize(("win", "verdict", "n"), [(True, SUPPORTED, 11), (False, REFUTED, 7)])
 def test_unanimous_seeds_end_early(win, verdict, n):
     for given_seeds in range(n):
-        assert judge.judge([win] * given_seeds, DEFAULT).verdict is None
-    judgement = judge.judge([win] * n, DEFAULT)
+        assert sequential.decide([win] * given_seeds, DEFAULT).verdict is None
+    judgement = sequential.decide([win] * n, DEFAULT)
     assert (judgement.verdict, judgement.n, judgement.wins) == (verdict, n, n if win else 0)
 
 
 def test_seeds_beyond_the_crossing_are_ignored():
-    decided = judge.judge([True] * 11, DEFAULT)
-    assert judge.judge([True] * 11 + [False] * 50, DEFAULT) == decided
-    assert judge.judge([False] * 7 + [True] * 50, DEFAULT) == judge.judge([False] * 7, DEFAULT)
+    decided = sequential.decide([True] * 11, DEFAULT)
+    assert sequential.decide([True] * 11 + [False] * 50, DEFAULT) == decided
+    assert sequential.decide([False] * 7 + [True] * 50, DEFAULT) == sequential.decide([False] * 7, DEFAULT)
 
 
 def test_a_test_that_never_crosses_is_unresolved():
     # Seven wins add 7 * log 1.9 = 4.49 and two losses take 2 * log 10 = 4.61.
     wins = ([True] * 4 + [False] + [True] * 3 + [False]) * 20
-    judgement = judge.judge(wins, DEFAULT)
+    judgement = sequential.decide(wins, DEFAULT)
     assert (judgement.verdict, judgement.n) == (UNRESOLVED, 128)
-    assert judge.judge(wins[:127], DEFAULT).verdict is None
+    assert sequential.decide(wins[:127], DEFAULT).verdict is None
 
 
 def test_the_path_is_the_log_likelihood_ratio():
-    judgement = judge.judge([True, False, True], DEFAULT)
+    judgement = sequential.decide([True, False, True], DEFAULT)
     step, back = math.log(0.95 / 0.5), math.log(0.05 / 0.5)
     assert judgement.path == pytest.approx((step, step + back, 2 * step + back))
-    assert judge.boundaries(DEFAULT) == pytest.approx((math.log(1e-7), math.log(1e3)))
+    assert sequential.boundaries(DEFAULT) == pytest.approx((math.log(1e-7), math.log(1e3)))
 
 
 @pytest.mark.parametrize("confidence", [0.9, 0.95, 0.999])
@@ -154,7 +154,7 @@ def test_the_path_is_the_log_likelihood_ratio():
 )
 def test_clopper_pearson_is_scipys(wins, n, confidence):
     interval = binomtest(wins, n).proportion_ci(confidence, method="exact")
-    assert judge.clopper_pearson(wins, n, confidence=confidence) == pytest.approx((interval.low, interval.high))
+    assert sequential.clopper_pearson(wins, n, confidence=confidence) == pytest.approx((interval.low, interval.high))
 
 
 @pytest.mark.parametrize(
@@ -163,4 +163,4 @@ def test_clopper_pearson_is_scipys(wins, n, confidence):
      (0, "refutes", True), (1, "refutes", True), (2, "refutes", False), (100, "refutes", False)],
 )  # fmt: skip
 def test_one_hundred_seeds_certify_with_at_most_one_exception(wins, asks, certified):
-    assert judge.certifies(wins, 100, DEFAULT, asks=asks) is certified
+    assert sequential.certifies(wins, 100, DEFAULT, asks=asks) is certified
