@@ -18,7 +18,7 @@ from torch import nn
 
 from bench import conv_bn, steps
 from claimlab.nets import CNN, encoder_layer, encoder_parameters
-from claimlab.parts import layer
+from claimlab.parts import lift
 from claimlab.seeds import Seeds
 
 Step = Callable[[], object]
@@ -134,7 +134,7 @@ def _group_norm(dtype: torch.dtype) -> tuple[list[torch.Tensor], Net]:
 
 def _encoder(dtype: torch.dtype) -> tuple[list[torch.Tensor], Net]:
     seeds = _seeds(dtype)
-    x, norm = seeds.normal("x", 4, 16, 32), layer(nn.LayerNorm, 32)
+    x, norm = seeds.normal("x", 4, 16, 32), lift(nn.LayerNorm, 32)
     parameters = encoder_parameters(seeds, 32, 64, norm=norm)
     return parameters, lambda parameters: encoder_layer(parameters, x, heads=4, norm=norm)
 

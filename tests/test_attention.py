@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from claimlab.nets import encoder_layer, encoder_parameters
-from claimlab.parts import layer
+from claimlab.parts import lift
 from claimlab.seeds import Seeds
 
 worlds = settings(max_examples=15, derandomize=True, database=None)
@@ -52,7 +52,7 @@ def gradient(tensor: Tensor) -> Tensor:
 def test_values_and_gradients_are_those_of_the_twin(shape, heads, depth, hidden, norm_first):
     members, samples, steps = shape
     seeds, width = seeds_of(members), heads * depth
-    norm = layer(nn.LayerNorm, width)
+    norm = lift(nn.LayerNorm, width)
     drawn = encoder_parameters(seeds, width, hidden, norm=norm)
     parameters = [
         (part + 0.1 * seeds.normal(f"moved{place}", *part.shape[1:])).requires_grad_()
@@ -80,7 +80,7 @@ def test_parameters_are_drawn_as_torch_draws_them():
     seeds, module = seeds_of(30), nn.TransformerEncoderLayer(12, 3, 20, dtype=torch.float64)
     bounds = {0: math.sqrt(6 / 48), 2: 1 / math.sqrt(12), 4: 1 / math.sqrt(12), 5: 1 / math.sqrt(12)}
     bounds |= {6: 1 / math.sqrt(20), 7: 1 / math.sqrt(20)}
-    drawn = encoder_parameters(seeds, 12, 20, norm=layer(nn.LayerNorm, 12))
+    drawn = encoder_parameters(seeds, 12, 20, norm=lift(nn.LayerNorm, 12))
     for place, (part, theirs) in enumerate(zip(drawn, parameters_of(module), strict=True)):
         assert of_torch(part[0]).shape == theirs.shape
         if place not in bounds:  # zeros and ones
@@ -91,7 +91,7 @@ def test_parameters_are_drawn_as_torch_draws_them():
 
 
 def test_the_heads_divide_the_width():
-    seeds, norm = seeds_of(1), layer(nn.LayerNorm, 4)
+    seeds, norm = seeds_of(1), lift(nn.LayerNorm, 4)
     parameters = encoder_parameters(seeds, 4, 8, norm=norm)
     with pytest.raises(ValueError, match="3 heads do not divide the width 4"):
         encoder_layer(parameters, seeds.normal("x", 1, 2, 4), heads=3, norm=norm)
@@ -101,7 +101,7 @@ def test_the_heads_divide_the_width():
 def test_another_norm_stands_in_layer_norms_place(norm_first):
     """Twice a layer, with the gain and the shift of its place; the identity leaves the sums as they are."""
     seeds = seeds_of(2)
-    norm, x = layer(nn.LayerNorm, 4), seeds.normal("x", 3, 5, 4)
+    norm, x = lift(nn.LayerNorm, 4), seeds.normal("x", 3, 5, 4)
     parameters = encoder_parameters(seeds, 4, 6, norm=norm)
     seen = []
 

@@ -17,7 +17,7 @@ def encoder_parameters(seeds: Seeds, width: int, hidden: int, *, norm: Layer, na
 
     `[w_qkv, b_qkv, w_out, b_out, w1, b1, w2, b2, *norm1, *norm2]`: weights `[S, fan_in, fan_out]` with queries, keys
     and values side by side, biases `[S, 1, fan_out]`, and the parameters of two norms, gain and shift `[S, width]` for
-    `layer(nn.LayerNorm, width)`.
+    `lift(nn.LayerNorm, width)`.
     """
 
     def uniform(part: str, rows: int, columns: int, bound: float) -> Tensor:
@@ -50,7 +50,7 @@ def encoder_layer(
     """Self-attention and a ReLU net of one hidden layer, each added to its input, on sequences `[S, N, T, width]`.
 
     Each sum is normalised (post-norm, the original), or with `norm_first` each input (pre-norm, Xiong et al. 2020).
-    `norm` is a function of its parameters and of activations `[S, N, T, width]`, such as `layer(nn.LayerNorm, width)`.
+    `norm` is a function of its parameters and of activations `[S, N, T, width]`, such as `lift(nn.LayerNorm, width)`.
     Raises ValueError if `heads` does not divide the width.
     """
     w_qkv, b_qkv, w_out, b_out, w1, b1, w2, b2, *norms = parameters

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from claimlab.nets.conv import conv, conv_bn_relu, mean_pool, pack, unpack
-from claimlab.parts import Activation, Initialise, Layer, Norm, initialiser, layer, parts
+from claimlab.parts import Activation, Initialise, Layer, Norm, initialiser, lift, parts
 from claimlab.parts.layers import RELU, BatchNorm, Buffers
 from claimlab.parts.norms import Running
 from claimlab.seeds import Seeds
@@ -93,7 +93,7 @@ class CNN:
     def _blocks(self) -> list[tuple[Layer | None, Layer]]:
         """The norm and the activation of every block."""
         return [
-            (None if self.norm is None else layer(self.norm, channels), layer(self.activation))
+            (None if self.norm is None else lift(self.norm, channels), lift(self.activation))
             for channels in self.channels[1:]
         ]
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from claimlab.nets.cnn import CNN
 from claimlab.nets.mlp import MLP
 from claimlab.parts.layers import Buffers
-from claimlab.parts.lift import one_seed
+from claimlab.parts.lifting import one_seed
 
 
 def member(net: MLP | CNN, parameters: list[Tensor], index: int, running: list[Buffers] | None = None) -> nn.Sequential:

@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from claimlab.parts import Activation, Initialise, Layer, Norm, initialiser, layer, parts
+from claimlab.parts import Activation, Initialise, Layer, Norm, initialiser, lift, parts
 from claimlab.seeds import Seeds
 
 
@@ -68,7 +68,7 @@ class MLP:
     def _hidden(self) -> list[tuple[Layer | None, Layer]]:
         """The norm and the activation of every hidden layer."""
         return [
-            (None if self.norm is None else layer(self.norm, width), layer(self.activation))
+            (None if self.norm is None else lift(self.norm, width), lift(self.activation))
             for width in self.widths[1:-1]
         ]
 

@@ -12,7 +12,7 @@ layer, `MLP(widths, norm=parts().batch_norm_1d)` a net with the norm, `partial(p
 from claimlab.parts.chosen import Parts, parts, remembered, swapped
 from claimlab.parts.initialisers import Initialise, Initialiser, Normal, Uniform, initialiser
 from claimlab.parts.layers import Activation, Layer, Norm
-from claimlab.parts.lift import SeedBySeed, layer, optimizer_of, weights_of
+from claimlab.parts.lifting import SeedBySeed, lift, lift_optimizer, lift_weights
 
 __all__ = [
     "Activation",
@@ -25,10 +25,10 @@ __all__ = [
     "SeedBySeed",
     "Uniform",
     "initialiser",
-    "layer",
-    "optimizer_of",
+    "lift",
+    "lift_optimizer",
+    "lift_weights",
     "parts",
     "remembered",
     "swapped",
-    "weights_of",
 ]

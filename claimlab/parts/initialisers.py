@@ -77,7 +77,7 @@ class Filling:
         weight = torch.empty(len(seeds), *(reversed(shape) if dense else shape), dtype=seeds.dtype)
         for own, start in zip(weight, seeds.integers(name, high=2**63 - 1).tolist(), strict=True):
             with torch.random.fork_rng(devices=()), torch.no_grad():
-                torch.manual_seed(start)
+                torch.default_generator.manual_seed(start)
                 self.fill(own)
         return (weight.mT.contiguous() if dense else weight).to(seeds.device)
 

@@ -2,7 +2,7 @@
 
 The loss that is differentiated is the sum over seeds, so each seed's gradient is its own, and SGD, momentum and Adam
 update every number by itself. An optimizer that mixes the entries of a tensor, such as Muon or one with a global
-gradient norm, is given to each seed on its own (`claimlab.parts.lift`), which is slower.
+gradient norm, is given to each seed on its own (`claimlab.parts.lifting`), which is slower.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from claimlab.parts.lift import MakeOptimizer, OneASeed, optimizer_of
+from claimlab.parts.lifting import MakeOptimizer, OneASeed, lift_optimizer
 from claimlab.seeds import Seeds
 
 Net = Callable[[list[Tensor], Tensor], Tensor]
@@ -57,7 +57,7 @@ def train(
         raise ValueError(f"a batch of {batch} is larger than the {x.shape[1]} samples")
     working = [parameter.detach().clone().requires_grad_() for parameter in parameters]
     final = [parameter.detach().clone() for parameter in parameters]
-    optim = optimizer_of(optimizer, working)
+    optim = lift_optimizer(optimizer, working)
     here = torch.arange(len(seeds), device=x.device)  # the position in the block of each member still training
     took = torch.full((len(seeds),), epochs, device=x.device)
     met = torch.zeros(len(seeds), dtype=torch.bool, device=x.device)
@@ -106,4 +106,6 @@ def _narrow(working: list[Tensor], optim: Any, make: MakeOptimizer, stay: Tensor
             name: value[stay] if isinstance(value, Tensor) and value.shape == old.shape else value
             for name, value in optim.state[old].items()
         }
+    for old, new in zip(getattr(optim, "param_groups", ()), getattr(fresh, "param_groups", ()), strict=True):
+        new.update({name: value for name, value in old.items() if name != "params"})  # some count their steps there
     return kept, fresh

@@ -30,7 +30,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from claimlab import Certificate, Claim, Rows, Statistical
-from claimlab.parts import parts
+from claimlab.parts import lift, parts
 from claimlab.train import train
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def exact_minimum_of_a_line(sample: Sample) -> Fraction:
 def relu_unit(parameters: list[Tensor], x: Tensor) -> Tensor:
     """Outputs `[S, N, K]` of K nets, one a start, for inputs `[S, N, 1]`; the parameters are `[S, 1, K]` each."""
     c, v, w, b = parameters
-    return c + v * torch.addcmul(b, x, w).relu_()
+    return c + v * lift(parts().relu)([], torch.addcmul(b, x, w))
 
 
 def line(parameters: list[Tensor], x: Tensor) -> Tensor:

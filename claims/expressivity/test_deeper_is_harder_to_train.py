@@ -23,7 +23,7 @@ from claimlab.data.digits import CLASSES, digits
 from claimlab.measure.count import mlp_parameters
 from claimlab.measure.fit import cross_entropy
 from claimlab.nets import MLP, residual
-from claimlab.parts import parts
+from claimlab.parts import lift, parts
 from claimlab.seeds import Seeds
 from claimlab.train import train
 
@@ -97,9 +97,10 @@ def with_skips(net: MLP, parameters: list[Tensor], x: Tensor) -> Tensor:
     The branches are scaled by one over their number, which keeps the activations' size at any depth (Hanin & Rolnick).
     """
     first, *hidden, last = zip(parameters[::2], parameters[1::2], strict=True)
-    x = linear(*first, x)
+    activate, x = lift(net.activation), linear(*first, x)
     for weight, bias in hidden:
-        x = residual(lambda x, weight=weight, bias=bias: linear(weight, bias, x).relu_(), x, scale=1 / len(hidden))
+        branch = partial(linear, weight, bias)
+        x = residual(lambda x, branch=branch: activate([], branch(x)), x, scale=1 / len(hidden))
     return linear(*last, x)
 
 

@@ -25,7 +25,7 @@ from claimlab import Certificate, Claim, Rows, Statistical, draw
 from claimlab.data.noisy_sine import BAYES_RISK, deck_noisy_sine, evaluation_grid, excess_risk, noisy_sine
 from claimlab.measure.fit import mean_squared_error
 from claimlab.nets import MLP
-from claimlab.parts import parts
+from claimlab.parts import lift, parts
 from claimlab.seeds import Seeds
 from claimlab.train import train
 
@@ -76,21 +76,6 @@ CLAIM = Claim(
 )
 
 
-def hidden(parameters: list[Tensor], x: Tensor) -> Tensor:
-    """The hidden units `[S, N, width]` for inputs `[S, N, 1]`.
-
-    This layer and the next are an outer and an inner product, twice as fast elementwise as by matrix products.
-    """
-    weight, bias = parameters[:2]
-    return torch.addcmul(bias, x, weight).relu_()
-
-
-def net(parameters: list[Tensor], x: Tensor) -> Tensor:
-    """The outputs `[S, N, 1]` for inputs `[S, N, 1]`."""
-    weight, bias = parameters[2:]
-    return (hidden(parameters, x) * weight.mT).sum(dim=2, keepdim=True) + bias
-
-
 def trial(seeds: Seeds, *, frozen: bool = False, schedule: tuple[tuple[float, int], ...] = SCHEDULE) -> Rows:
     """A seed draws the sample, which all widths share, and the initialisations. `excess` is the risk above the noise's.
 
@@ -102,11 +87,12 @@ def trial(seeds: Seeds, *, frozen: bool = False, schedule: tuple[tuple[float, in
     grid = evaluation_grid(seeds)
     excess, train_error = [], []
     for width in WIDTHS:
-        parameters = MLP((1, width, 1)).init(seeds, parts().glorot_init, name=f"init.{width}")
+        net = MLP((1, width, 1))
+        parameters = net.init(seeds, parts().glorot_init, name=f"init.{width}")
         if frozen:
-            parameters = least_squares(parameters, standardised(x), y)
+            parameters = least_squares(net, parameters, standardised(x), y)
         else:
-            parameters = adam(seeds, parameters, standardised(x), y, schedule)
+            parameters = adam(seeds, net, parameters, standardised(x), y, schedule)
         excess.append(excess_risk(net(parameters, standardised(grid)), grid))
         train_error.append(mean_squared_error(net(parameters, standardised(x)), y))
     risks = torch.stack(excess, dim=1)
@@ -121,7 +107,7 @@ def standardised(x: Tensor) -> Tensor:
 
 
 def adam(
-    seeds: Seeds, parameters: list[Tensor], x: Tensor, y: Tensor, schedule: tuple[tuple[float, int], ...]
+    seeds: Seeds, net: MLP, parameters: list[Tensor], x: Tensor, y: Tensor, schedule: tuple[tuple[float, int], ...]
 ) -> list[Tensor]:
     """The parameters after full-batch Adam on the squared error, afresh for each learning rate of the schedule."""
     for rate, steps in schedule:
@@ -131,9 +117,9 @@ def adam(
     return parameters
 
 
-def least_squares(parameters: list[Tensor], x: Tensor, y: Tensor) -> list[Tensor]:
+def least_squares(net: MLP, parameters: list[Tensor], x: Tensor, y: Tensor) -> list[Tensor]:
     """The parameters with the output layer, bias included, replaced by the least-squares fit of minimum norm."""
-    features = hidden(parameters, x)
+    features = lift(net.activation)([], net.pre_activations(parameters, x)[0])
     design = torch.cat([features, torch.ones_like(features[..., :1])], dim=2)
     fitted = torch.linalg.pinv(design) @ y[..., None]
     return [*parameters[:2], fitted[:, :-1], fitted[:, -1:]]

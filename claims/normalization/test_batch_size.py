@@ -21,7 +21,7 @@ from claimlab.measure.draws import Draws
 from claimlab.measure.fit import accuracy, cross_entropy
 from claimlab.measure.rounding import moments, standardised
 from claimlab.nets import CNN
-from claimlab.parts import layer, parts
+from claimlab.parts import lift, parts
 from claimlab.seeds import Seeds
 from claimlab.train import train
 
@@ -95,7 +95,7 @@ def falls_like_one_over_sqrt_m(seeds: Seeds, *, together: int | None = None) -> 
     gaps = []
     for size in sizes:
         batches = pool[:, :size].unflatten(1, (-1, together or size)).transpose(1, 2).flatten(2)  # a feature a batch
-        norm = layer(parts().batch_norm_1d, batches.shape[2])
+        norm = lift(parts().batch_norm_1d, batches.shape[2])
         use = partial(norm, norm.init(seeds, "norm"), batches)
         gap = use(training=True) - use(norm.start(batches), training=False)
         gaps.append(gap.square().mean(dim=(1, 2)).sqrt())

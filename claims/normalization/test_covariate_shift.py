@@ -27,7 +27,7 @@ from claimlab import Claim, Rows, Statistical
 from claimlab.data.digits import digits
 from claimlab.measure.fit import cross_entropy
 from claimlab.nets import MLP
-from claimlab.parts import Initialise, parts, remembered
+from claimlab.parts import Initialise, lift, parts, remembered
 from claimlab.seeds import Seeds
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def normalised_once(net: MLP, parameters: list[Tensor], x: Tensor) -> Inputs:
         z = torch.bmm(h, weight)
         mean, std = moments(z)
         statistics.append((mean, std))
-        h = ((z - mean[:, None]) / std[:, None]).relu()
+        h = lift(net.activation)([], (z - mean[:, None]) / std[:, None])
 
     def inputs(parameters: list[Tensor], step: int) -> list[Tensor]:
         *hidden, readout = net.layers(parameters)
@@ -254,9 +254,9 @@ def trains_with_noise(seeds: Seeds, *, arm: Arm = "batch") -> Rows:
     def noisy_inputs(parameters: list[Tensor], step: int) -> list[Tensor]:
         """Scale and offset go into gain and shift, or into weights and biases where there is no norm."""
         *layers, readout = net.layers(parameters)
-        for layer, by, plus in zip(layers, scale[:, step].unbind(1), offset[:, step].unbind(1), strict=True):
+        for own, by, plus in zip(layers, scale[:, step].unbind(1), offset[:, step].unbind(1), strict=True):
             by, plus = (by, plus) if arm == "batch" else (by[:, None], plus[:, None])
-            layer[-2:] = by * layer[-2], by * layer[-1] + plus
+            own[-2:] = by * own[-2], by * own[-1] + plus
         return inputs(flat([*layers, readout]), step)
 
     shaken = list(descend(noisy_inputs, parameters, data.y, rate=0.3, steps=steps))

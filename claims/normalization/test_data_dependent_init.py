@@ -27,7 +27,7 @@ from claimlab.measure.draws import Draws
 from claimlab.measure.fit import cross_entropy
 from claimlab.measure.rounding import linear, moments
 from claimlab.nets import MLP
-from claimlab.parts import parts, weights_of
+from claimlab.parts import lift, lift_weights, parts
 from claimlab.train import train
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def trial(seeds: "Seeds", depth: int = 6) -> Rows:
     """A seed draws the images and torch's initial weights; both starts have them in common, directions included."""
     data = digits(seeds, n=64, n_test=1)
     mlp = MLP((64, *[24] * (depth - 1), 10))
-    default = mlp.init(seeds, parts().torch_init)
+    activate, default = lift(mlp.activation), mlp.init(seeds, parts().torch_init)
     parameters = []  # v, g and b of every layer, first of the nets that start from data, then of the others
     x = data.x
     for v, b in zip(default[::2], default[1::2], strict=True):
@@ -202,13 +202,13 @@ def trial(seeds: "Seeds", depth: int = 6) -> Rows:
         t = x @ (v / g)
         sigma, mu = torch.std_mean(t, dim=1, correction=0, keepdim=True)
         parameters += [torch.cat([v, v]), torch.cat([1 / sigma, g]), torch.cat([-mu / sigma, b])]
-        x = ((t - mu) / sigma).relu()
+        x = activate([], (t - mu) / sigma)
 
     def net(parameters: list[Tensor], x: Tensor) -> Tensor:
         weights = [
-            weights_of(parts().weight_norm, v, g) for v, g in zip(parameters[::3], parameters[1::3], strict=True)
+            lift_weights(parts().weight_norm, v, g) for v, g in zip(parameters[::3], parameters[1::3], strict=True)
         ]
-        return mlp([p for layer in zip(weights, parameters[2::3], strict=True) for p in layer], x)
+        return mlp([p for own in zip(weights, parameters[2::3], strict=True) for p in own], x)
 
     both, x, y = seeds.take([*range(len(seeds))] * 2), data.x.repeat(2, 1, 1), data.y.repeat(2, 1)
     losses = []

@@ -24,7 +24,7 @@ from claimlab import Certificate, Claim, Rows, Statistical
 from claimlab.data.digits import CLASSES, digits
 from claimlab.measure.fit import accuracy, cross_entropy
 from claimlab.nets import encoder_layer, encoder_parameters, recurrent_parameters
-from claimlab.parts import Layer, layer, parts
+from claimlab.parts import Layer, lift, parts
 from claimlab.train import train
 
 if TYPE_CHECKING:
@@ -81,9 +81,9 @@ def over_the_batch(affine: list[Tensor], z: Tensor, *, size: int, eps: float = 1
 def recurrent(parameters: list[Tensor], x: Tensor, *, norm: Apply) -> Tensor:
     """Logits `[S, N, 10]` from the last state h' = tanh(norm(x w_in + h w_hidden)) of sequences `[S, N, T, d]`."""
     w_in, w_hidden, *own, readout, bias = parameters
-    state = x.new_zeros(*x.shape[:2], UNITS)
+    tanh, state = lift(parts().tanh), x.new_zeros(*x.shape[:2], UNITS)
     for step in (x @ w_in[:, None]).unbind(2):
-        state = norm(own, torch.baddbmm(step, state, w_hidden)).tanh()
+        state = tanh([], norm(own, torch.baddbmm(step, state, w_hidden)))
     return torch.baddbmm(bias, state, readout)
 
 
@@ -129,7 +129,7 @@ def trial(
     world = digits(seeds, n=IMAGES, n_test=512)
     x, x_test = (images.unflatten(-1, (STEPS, PIXELS)) for images in (world.x, world.x_test))
     function, start, features = NETS[net]
-    own = layer(parts().layer_norm if norm == "layer" else parts().batch_norm_1d, features)
+    own = lift(parts().layer_norm if norm == "layer" else parts().batch_norm_1d, features)
     function = partial(function, norm=own if norm == "layer" else partial(over_the_batch, size=batch))
     fit = train(
         seeds, function, start(seeds, own), x, world.y,

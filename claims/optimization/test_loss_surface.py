@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from claimlab import Certificate, Claim, Property, Rows, draw
-from claimlab.parts import parts
+from claimlab.parts import lift, parts
 from claimlab.seeds import Seeds
 from claimlab.train import train
 
@@ -178,10 +178,11 @@ def descent(seeds: Seeds, rectified: bool = True) -> Rows:
     y = 2 * x + seeds.normal("noise", 30) / 2
     starts = [seeds.normal("w1", STARTS), seeds.normal("w2", STARTS)]
 
+    activate = lift(parts().relu if rectified else parts().identity)
+
     def net(weights: list[Tensor], x: Tensor) -> Tensor:
         """Outputs `[S, 30, STARTS]` for two weights `[S, STARTS]` and inputs `[S, 30, 1]`."""
-        hidden = weights[0][:, None] * x
-        return weights[1][:, None] * (hidden.relu() if rectified else hidden)
+        return weights[1][:, None] * activate([], weights[0][:, None] * x)
 
     def errors(outputs: Tensor, y: Tensor) -> Tensor:
         """The mean squared error of every start, `[S, STARTS]`."""

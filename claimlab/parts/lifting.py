@@ -35,8 +35,8 @@ class SeedBySeed(UserWarning):
 # Layers
 
 
-def layer(make: Callable[..., nn.Module], *arguments: Any) -> Layer:
-    """The layer of a block that computes `make(*arguments)` for every seed: `layer(nn.BatchNorm1d, 64)`."""
+def lift(make: Callable[..., nn.Module], *arguments: Any) -> Layer:
+    """The layer of a block that computes `make(*arguments)` for every seed: `lift(nn.BatchNorm1d, 64)`."""
     module = _made(make, arguments, 0)
     return of_torch(module) or Lifted(partial(make, *arguments), module)
 
@@ -77,8 +77,10 @@ class Lifted:
     def __call__(self, parameters: list[Tensor], x: Tensor, buffers: Any = None, *, training: bool = True) -> Tensor:
         """The outputs for `[S, N, ...]`. Without `buffers` the module starts with new ones and they are forgotten.
 
-        Raises what the module raises.
+        Raises what the module raises, and ValueError in evaluation if the module has buffers and none are given.
         """
+        if not training and buffers is None and next(self.module.buffers(), None) is not None:
+            raise ValueError("evaluation needs the buffers that training moved, such as running statistics")
         self.module.train(training)
         state = dict(zip(self.names, parameters, strict=True))
         moving = self.start(x) if buffers is None else {name: buffer.clone() for name, buffer in buffers.items()}
@@ -134,7 +136,7 @@ def one_seed(
     return module
 
 
-def weights_of(make: Callable[[nn.Module], nn.Module], v: Tensor, g: Tensor) -> Tensor:
+def lift_weights(make: Callable[[nn.Module], nn.Module], v: Tensor, g: Tensor) -> Tensor:
     """The weights `[S, fan_in, fan_out]` of a linear layer that `make` wraps, as torch's `weight_norm` does.
 
     `v` is `[S, fan_in, fan_out]` and `g` `[S, 1, fan_out]`; the wrapped layer has two parameters for them, g first.
@@ -142,33 +144,32 @@ def weights_of(make: Callable[[nn.Module], nn.Module], v: Tensor, g: Tensor) -> 
     if make is parametrizations.weight_norm:
         return weight_norm(v, g)
     fan_in, fan_out = v.shape[1:]
-    wrapped = layer(lambda: make(nn.Linear(fan_in, fan_out, bias=False, dtype=v.dtype)))
+    wrapped = lift(lambda: make(nn.Linear(fan_in, fan_out, bias=False, dtype=v.dtype)))
     return wrapped([g.mT, v.mT], torch.eye(fan_in, dtype=v.dtype, device=v.device).expand(len(v), -1, -1))
 
 
 def _made(make: Callable[..., nn.Module], arguments: tuple[Any, ...], start: int) -> nn.Module:
     """A new module, random as `start` says; torch's global generator is put back."""
     with torch.random.fork_rng(devices=()):
-        torch.manual_seed(start)
+        torch.default_generator.manual_seed(start)
         return make(*arguments)
 
 
 # Optimizers
 
 
-def optimizer_of(make: MakeOptimizer, parameters: list[Tensor]) -> Any:
+def lift_optimizer(make: MakeOptimizer, parameters: list[Tensor]) -> Any:
     """An optimizer of a block, `[S, ...]` each, that moves every seed as `make` would move that seed alone."""
     try:
         optimizer = make(parameters)
-    except Exception:  # such as one that takes nothing but matrices
-        return OneASeed(make, parameters)
-    if isinstance(optimizer, SGD | Adam) or not mixes(make):
-        return optimizer
-    return OneASeed(make, parameters)
+        alike = type(optimizer) in (SGD, Adam) or not mixes(make)
+    except Exception:  # such as one that takes nothing but matrices, which a block has none of
+        alike = False
+    return optimizer if alike else OneASeed(make, parameters)
 
 
 class OneASeed:
-    """An optimizer for each seed of a block. It takes what it finds in the block's gradients."""
+    """An optimizer for each seed of a block. Dense weights are `[fan_in, fan_out]`, which torch has the other way."""
 
     def __init__(self, make: MakeOptimizer, parameters: list[Tensor]) -> None:
         self.parameters = parameters
@@ -211,8 +212,8 @@ class OneASeed:
 def mixes(make: MakeOptimizer, *, steps: int = 60) -> bool:
     """Whether an optimizer moves a seed of a block otherwise than it moves the seed alone.
 
-    Tried out in float64 on gradients from 1e-3 to 1e3 that nothing depends on. What is told apart in `steps` steps is
-    told apart for good; a single one is too short for optimizers that first measure.
+    Tried out in float64, on gradients from 1e-2 to 1e2 in size that do not depend on the parameters. A few steps would
+    be too short for optimizers that measure first; what differs in none of `steps` is taken for alike.
     """
     rng = torch.Generator().manual_seed(0)
     scale = 10.0 ** torch.tensor([-1.0, 1.0, 0.0], dtype=torch.float64)  # of every seed
