@@ -256,9 +256,7 @@ def _strip(cards: list[Card], deck: Deck) -> list[tuple[int, str, list[Card]]]:
 def _change_lists(changes: compare.Changes, anchors: dict[str, str]) -> Iterator[tuple[str, list[Change]]]:
     def line(pair: compare.Pair, says: str) -> Change:
         claim = pair.either.claim
-        return Change(
-            claim, pair.either.test, anchors.get(claim, ""), says, red=bool(pair.head and not pair.head.good)
-        )
+        return Change(claim, pair.either.test, anchors.get(claim, ""), says, red=bool(pair.head and not pair.head.good))
 
     yield "Verdicts", [line(pair, words.verdicts(pair.base, pair.head)) for pair in changes.verdicts]
     yield (
