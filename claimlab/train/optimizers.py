@@ -43,8 +43,8 @@ def _can_fuse(parameter: Tensor) -> bool:
 
 def _laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
     """The gradient in the parameter's memory layout, which `backward` sees to and `autograd.grad` does not."""
-    layouts = zip(parameter.shape, parameter.stride(), gradient.stride(), strict=True)
-    if all(size == 1 or own == other for size, own, other in layouts):
+    both_plain = gradient.is_contiguous() and parameter.is_contiguous()  # strides of dimensions of size 1 may differ
+    if both_plain or gradient.stride() == parameter.stride():
         return gradient
     return torch.empty_like(parameter).copy_(gradient)
 
