@@ -1,5 +1,6 @@
 # make claims   judge every claim and print where the report is
 # make test     everything that guards the project: lint, types, tests/, the claims on the pinned epoch
+# make portable the tests and the claims with the kernels of other processors, and on a busy machine
 # make bench    how fast the seed-batched nets and the conv/BN block are
 # make bench-compare BASE=main    is this checkout's HEAD slower than BASE?
 # make certify  draw the 100 seeds of every statistical certificate anew (after a claim module changed)
@@ -7,7 +8,7 @@
 PYTHON ?= python3
 READY := .venv/.ready
 
-.PHONY: claims test bench bench-compare certify clean
+.PHONY: claims test portable bench bench-compare certify clean
 
 claims: $(READY)
 	.venv/bin/pytest claims -n auto
@@ -18,6 +19,9 @@ test: $(READY)
 	.venv/bin/ty check
 	.venv/bin/pytest tests -n auto
 	.venv/bin/pytest claims -n auto
+
+portable: $(READY)
+	.venv/bin/python -m tests.portable
 
 bench: $(READY)
 	mkdir -p reports/benchmarks
