@@ -133,9 +133,10 @@ def parameter_sets(name: str, test: Callable[..., Any]) -> Iterator[tuple[str, d
         raise UnsoundTestError(
             f"{name} is parametrized: only controls may be, by one mark with a list of ids, so that each has a name."
         )
-    names = [each.strip() for each in mark.args[0].split(",")] if isinstance(mark.args[0], str) else list(mark.args[0])
+    one = isinstance(mark.args[0], str)
+    names = [each.strip() for each in mark.args[0].split(",")] if one else list(mark.args[0])
     for id, values in zip(ids, mark.args[1], strict=True):
-        values = values if len(names) > 1 else (values,)
+        values = (values,) if one and len(names) == 1 else values
         if len(values) != len(names):
             raise UnsoundTestError(f"{name}[{id}] gives {len(values)} values for {', '.join(names)}.")
         yield str(id), dict(zip(names, values, strict=True))
