@@ -9,8 +9,7 @@ import os
 import re
 import sys
 import warnings
-import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from claimlab.declare.modules import load
 from claimlab.declare.questions import tests_of
 from claimlab.judge.plain import numbers
 from claimlab.records.record import Record
+from claimlab.report.inline import PALETTE, inline
 from claimlab.report.words import RAISED
 
 if TYPE_CHECKING:
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 Measured = Mapping[str, Mapping[str, Any]]
 
 INCHES = (6.4, 3.6)
-
-# Okabe & Ito's palette, distinct to colour-blind readers, the two darkest first. Black is left for the page's own ink.
-PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 # Seconds of CPU, measured: a figure costs about this, and so do torch and matplotlib in a fresh process.
 _FIGURE, _START = 0.12, 3.0
@@ -189,7 +186,7 @@ def _svg(figure: Callable[[Measured, "Axes"], None], measured: Measured, name: s
                     axis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
         _make_room(canvas.figure)
         canvas.print_svg(out, metadata={"Date": None})
-    return _inline(out.getvalue(), name, alt=alt)
+    return inline(out.getvalue(), name, alt=alt)
 
 
 def _make_room(figure: "Figure") -> None:
@@ -269,91 +266,3 @@ def plain_power(label: str) -> str:
         return label
     base = power[1].replace(r"\times", "\N{MULTIPLICATION SIGN}").replace("-", "\N{MINUS SIGN}")
     return label if "\\" in base else base + (power[2] or "").translate(RAISED)
-
-
-# -- from a file's SVG to a page's --------------------------------------------------------------------------------
-
-
-# A hundredth of a point is finer than a screen shows, and saves a third of the page.
-_HUNDREDTHS = re.compile(r"(\.\d\d)\d+")
-_REFERENCE = re.compile(r"^#(\S+)$|url\(#([^)]+)\)")
-
-
-def _inline(svg: str, name: str, *, alt: str) -> str:
-    """Matplotlib's SVG without what a page must not have twice (ids, styles) and in the page's colours and font."""
-    root = ET.fromstring(svg)
-    for parent in list(root.iter()):
-        for child in list(parent):
-            if _local(child.tag) in ("metadata", "style"):
-                parent.remove(child)
-    values = (value for element in root.iter() for value in element.attrib.values())
-    used = {direct or through for value in values for direct, through in _REFERENCE.findall(value)}
-    for element in root.iter():
-        element.tag = _local(element.tag)
-        element.attrib = dict(_attributes(element.attrib, used, name))
-        if element.text and not element.text.strip():
-            element.text = None
-        element.tail = None
-    _, _, width, height = root.attrib["viewBox"].split()
-    root.attrib = {
-        "viewBox": f"0 0 {width} {height}",
-        "role": "img",
-        "aria-label": alt,
-        "fill": "currentColor",
-        "stroke-linejoin": "round",
-        "stroke-linecap": "butt",
-    }
-    return ET.tostring(root, encoding="unicode")
-
-
-def _local(tag: str) -> str:
-    return tag.rpartition("}")[2]
-
-
-def _attributes(attributes: Mapping[str, str], used: set[str], name: str) -> Iterator[tuple[str, str]]:
-    for key, value in attributes.items():
-        match _local(key):
-            case "id":
-                if value in used:
-                    yield "id", f"{name}.{value}"
-            case "href":
-                if value.startswith("#"):
-                    yield "href", f"#{name}.{value[1:]}"
-                elif value.startswith("data:"):
-                    yield "href", value
-            case "style":
-                if style := _restyled(value, name):
-                    yield "style", style
-            case "d" | "x" | "y" as local:
-                yield local, _HUNDREDTHS.sub(r"\1", " ".join(value.split()))
-            case local:
-                yield local, value.replace("url(#", f"url(#{name}.")
-
-
-def _restyled(style: str, name: str) -> str:
-    """A style in the page's terms: black is its ink, white its paper, a grey in between; DejaVu Sans is its font."""
-    kept = []
-    for entry in style.replace("url(#", f"url(#{name}.").split(";"):
-        key, _, value = (part.strip() for part in entry.partition(":"))
-        if key == "font-family" and value.startswith("'DejaVu Sans'"):
-            continue
-        if key in ("fill", "stroke", "stop-color"):
-            value = _page_colour(value)
-        if key:
-            kept.append(f"{key}:{value}")
-    return ";".join(kept)
-
-
-def _page_colour(colour: str) -> str:
-    if colour in PALETTE:
-        return f"var(--c{PALETTE.index(colour)},{colour})"
-    grey = re.fullmatch(r"#(..)\1\1", colour)
-    if not grey:
-        return colour
-    match int(grey[1], 16):
-        case 0:
-            return "currentColor"
-        case 255:
-            return "var(--card,#fff)"
-        case level:
-            return f"color-mix(in srgb,currentColor {100 - level * 100 / 255:.0f}%,var(--card,#fff))"
