@@ -33,7 +33,7 @@ bench-compare: $(READY)
 	.venv/bin/python -m bench compare $(BASE) $(FLAGS)
 
 certify: $(READY)
-	.venv/bin/pytest claims -n auto --certify 100 --report reports/reference
+	.venv/bin/pytest claims -n auto --claims-certify 100
 
 $(READY): pyproject.toml constraints.txt
 	test -d .venv || $(PYTHON) -m venv .venv

@@ -48,7 +48,7 @@ def is_green(world: str, suite: str) -> bool:
     print(f"== {world} ({' '.join(f'{name}={value}' for name, value in settings.items())}): {suite}", flush=True)
     command = [sys.executable, "-m", "pytest", suite, "-n", "auto", "-q"]
     if suite == "claims":
-        command += ["--report", f"reports/portable/{world}"]
+        command += ["--claims-report", f"reports/portable/{world}"]
     with busy_cores() if world == "busy" else contextlib.nullcontext():
         return subprocess.run(command, cwd=ROOT, env=os.environ | settings).returncode == 0
 
