@@ -152,7 +152,7 @@ MAY_IMPORT = {
     "draw": ("report",),
     "plugin": ("report", "records", "judge", "declare"),
     "__main__": ("report", "records", "judge", "declare"),
-    "__init__": ("declare",),
+    "__init__": ("declare", "seeds"),
 }
 """The parts of claimlab, and what each may import besides itself."""
 

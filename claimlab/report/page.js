@@ -52,12 +52,20 @@
     change();
   };
 
+  // Cards take their true height when they come near, which moves what lies below them: look again until it stays.
+  const reach = (card, tries = 10) => {
+    card.scrollIntoView();
+    const there = card.getBoundingClientRect().top;
+    const again = () => tries && card.getBoundingClientRect().top !== there && reach(card, tries - 1);
+    requestAnimationFrame(() => requestAnimationFrame(again));
+  };
+
   // A link to a claim that the filters hide shows it all the same.
   const toTarget = () => {
     const card = cards.find((each) => `#${each.id}` === decodeURIComponent(location.hash));
     if (!card) return;
     if (card.hidden) clear();
-    card.scrollIntoView();
+    reach(card);
   };
 
   form.addEventListener("input", change);
