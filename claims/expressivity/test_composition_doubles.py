@@ -11,12 +11,14 @@ the one linear map that is left merges into the next layer, and a net gains a te
 All functions here are computed exactly, in rational arithmetic, from the weights of the nets.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from fractions import Fraction
 from functools import cache
 from typing import TYPE_CHECKING
 
-from claimlab import Certificate, Claim, Exact
+from claimlab import Certificate, Claim, Exact, draw
 from claimlab.measure.piecewise import (
     Layer,
     PiecewiseLinear,
@@ -43,23 +45,20 @@ CLAIM = Claim(
     version=1,
     finding="scoped",
     says="Composing the tent map once more, and so adding one layer, doubles the number of oscillations.",
-    statement="For k = 1 to 10 the k-fold composition of the tent map has exactly 2^(k-1) peaks, all of height 1, "
-    "2^k linear pieces on [0, 1], 2^k + 2 on the real line, and crosses the level 1/2 exactly 2^k times. A ReLU net "
-    "with k hidden layers of width 2, linear output, biases and 6k + 1 parameters equals it on [0, 1], and for k > 1 "
-    "on the whole line: 6 parameters more for each doubling. With two hidden layers a tent, as the deck codes it, the "
-    "counts double with every second hidden layer (k up to 8); k tents added in one layer have k peaks.",
+    statement="Composing the tent map with itself once more doubles its peaks, its linear pieces and its crossings of "
+    "the level 1/2 on [0, 1]. For each doubling a ReLU net needs two units and six parameters more: in one more "
+    "hidden layer if tents are merged, in two as the deck codes them. Tents side by side only add peaks.",
     reason="Each composition doubles the count as the deck says. One more hidden layer does so only when the linear "
     "parts of neighbouring tents are merged; as the deck codes the tent it is two ReLU layers, and the oscillations "
     "double with every second layer.",
-    scope="the tent map in one dimension; per hidden layer only in the merged net of width 2",
+    scope="the tent map, of one input, composed up to ten times; a doubling with every hidden layer only in the "
+    "merged net",
     source="Telgarsky 2016 (arXiv 1602.04485); Telgarsky 2015 (arXiv 1509.08101)",
     evidence=Exact(),
 )
 
-HALF = Fraction(1, 2)
-
 Family = Callable[[int], list[PiecewiseLinear]]
-"""The first n functions of a growing family."""
+"""The first n functions of a family that grows."""
 
 
 @cache  # for the three tests that look at it
@@ -102,12 +101,12 @@ def ended_after_each(hidden: list[Layer]) -> list[PiecewiseLinear]:
     return [weighted_sum([1, -1][: len(units)], units) for units in hidden_units(hidden)]
 
 
-def doubles(family: Family, n: int = 10) -> Certificate:
+def doubles(*, family: Family, n: int = 10, level: Fraction = Fraction(1, 2)) -> Certificate:
     """Whether the k-th function goes up and down 2^(k-1) times between 0 and 1 on [0, 1], for every k up to n."""
     functions = family(n)
     tops = [[height for _, height in peaks(f)] for f in functions]
     on_unit_interval = [pieces(f, 0, 1) for f in functions]
-    crossed = [len(crossings(f, HALF)) for f in functions]
+    crossed = [len(crossings(f, level)) for f in functions]
     return Certificate(
         tops == [[1] * 2**k for k in range(n)] and on_unit_interval == crossed == [2 ** (k + 1) for k in range(n)],
         peaks=[len(heights) for heights in tops],
@@ -116,13 +115,13 @@ def doubles(family: Family, n: int = 10) -> Certificate:
     )
 
 
-def adds_two_pieces_outside(n: int = 10) -> Certificate:
+def adds_two_pieces_outside(*, n: int = 10) -> Certificate:
     """Whether the composition is two more pieces on the whole line: it is 0 left and right of [0, 1]."""
     counts = [pieces(f) for f in composed(n)]
     return Certificate(counts == [2**k + 2 for k in range(1, n + 1)], pieces=counts)
 
 
-def merged_net_is_the_composition(n: int = 10) -> Certificate:
+def merged_net_is_the_composition(*, n: int = 10) -> Certificate:
     """Equal for k = 1 on [0, 1] (a last tent is not clipped), for k > 1 on the whole line, with 6k + 1 parameters."""
     (first, *deeper), (tent, *compositions) = merged(n), composed(n)
     apart = sup_distance(first, tent, 0, 1)
@@ -136,22 +135,27 @@ def merged_net_is_the_composition(n: int = 10) -> Certificate:
 
 
 def test_claim(judge):
+    """k tents composed, k = 1 to 10: exactly 2^(k−1) peaks, all of height 1, 2^k pieces and crossings on [0, 1]."""
     judge(doubles, family=composed).supports()
 
 
 def test_two_more_pieces_on_the_whole_line(judge):
+    """2^k + 2 linear pieces on the real line, k = 1 to 10."""
     judge(adds_two_pieces_outside).supports()
 
 
 def test_each_hidden_layer_doubles_in_the_merged_net(judge):
+    """The same counts for the net of k hidden layers of width 2, with linear output and biases, k = 1 to 8."""
     judge(doubles, family=merged, n=8).supports()
 
 
 def test_merged_net_is_the_composition(judge):
+    """It equals k tents on [0, 1], for k > 1 on the whole line, and has 6k + 1 parameters, k = 1 to 10."""
     judge(merged_net_is_the_composition).supports()
 
 
 def test_every_second_hidden_layer_doubles_in_the_deck_net(judge):
+    """With two hidden layers a tent, of two units and of one, the counts double with every second layer, k = 1 to 8."""
     judge(doubles, family=literal_tent_by_tent, n=8).supports()
 
 
@@ -165,17 +169,12 @@ def test_control_tents_added_instead_of_composed(judge):
     judge(doubles, family=side_by_side).refutes()
 
 
-def figure(measured: "Measured", ax: "Axes") -> None:
-    """One, two, three and four tents composed, drawn one above the other."""
-    for row, f in enumerate(composed(4)):
-        base = 1.5 * (3 - row)
+def figure(measured: Measured, ax: Axes) -> None:
+    """One tent more doubles the peaks and the pieces: one, two, three and four tents composed, one above the other."""
+    bases = [4.5, 3, 1.5, 0]
+    for k, (base, f) in enumerate(zip(bases, composed(4), strict=True), start=1):
         xs = [Fraction(-3, 10), *f.breakpoints, Fraction(13, 10)]
-        ax.plot([float(x) for x in xs], [base + float(f(x)) for x in xs], color="C0")
-        ax.text(
-            1.35, base + 0.15, f"k = {row + 1}\npeaks: {len(peaks(f))}\npieces on [0, 1]: {pieces(f, 0, 1)}", fontsize=9
-        )
-    ax.set_xlim(-0.3, 1.95)
-    ax.set_xticks([0, 0.5, 1])
-    ax.set_yticks([1.5 * row + height for row in range(4) for height in (0, 1)], labels=["0", "1"] * 4)
-    ax.set_xlabel("x")
-    ax.set_ylabel("tent composed k times")
+        draw.curve(ax, xs, [base + float(f(x)) for x in xs], style="-")
+        ax.text(1.35, base + 0.15, f"k = {k}\npeaks: {len(peaks(f))}\npieces on [0, 1]: {pieces(f, 0, 1)}", fontsize=9)
+    draw.names(ax.yaxis, "01" * 4, at=[base + height for base in bases for height in (0, 1)])
+    ax.set(xlabel="x", ylabel="tent composed k times", xlim=(-0.3, 1.95), xticks=[0, 0.5, 1])

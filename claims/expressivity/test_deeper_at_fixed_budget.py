@@ -14,11 +14,13 @@ A layer more pays as long as the layers can fold the plane. Push depth to the en
 unit each: such a net cuts the plane into strips, at most one more with each layer.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from claimlab import Certificate, Claim, Exact
+from claimlab import Certificate, Claim, Exact, draw
 from claimlab.measure.count import mlp_parameters
 from claimlab.measure.piecewise import Layer, parameters
 from claimlab.measure.regions import (
@@ -41,17 +43,14 @@ CLAIM = Claim(
     version=1,
     finding="scoped",
     says="With the same number of parameters, a deeper net is better: it can cut its input into more linear regions.",
-    statement="For ReLU nets of two inputs and one output with biases: with up to 151 or 300 parameters some net with "
-    "L + 1 hidden layers has more activation regions than every net with L, for L = 1, 2 and 3, and with 1000 for "
-    "L = 1. A net of 151 parameters with hidden layers of 10 and 10 units that is written down has 2016 linear regions "
-    "on the unit square, where one hidden layer has at most 704 on the whole plane; a net of 67 parameters, 6 and 6 "
-    "units, has 352, where one hidden layer of up to 81 parameters has at most 211. The deepest net of 151 parameters, "
-    "74 layers of one unit, has at most 75.",
-    reason="A layer that is wide enough to fold the plane multiplies the largest number of regions. The deck's picture "
-    "compares 81 parameters with 151, but at equal budgets the order is the same. It turns round when the layers get "
-    "too thin, and random or trained nets come nowhere near these numbers.",
-    scope="two inputs and the largest number that any weights reach; what initialisation finds is a claim of its own, "
-    "and the number of regions is not accuracy",
+    statement="Within one budget of parameters some ReLU net of two inputs and two hidden layers can have more linear "
+    "regions than every net of one hidden layer, some net of three more than every net of two, and some net of four "
+    "more than every net of three. Taken to the end, layers of one unit each, depth has far fewer.",
+    reason="A layer that is wide enough to fold the plane multiplies the largest number of regions. The deck's "
+    "picture compares 81 parameters with 151, but at equal budgets the order is the same. It turns round when the "
+    "layers get too thin, and random or trained nets come nowhere near these numbers.",
+    scope="two inputs, one output, biases, budgets of 81 to 1000 parameters; the largest number that any weights "
+    "reach: what initialisation finds is a claim of its own, and the number of regions is not accuracy",
     source="Montufar et al. 2014 (arXiv 1402.1869), Figure 1 and Theorem 5; Serra et al. 2018 (arXiv 1711.02114), "
     "Theorems 1 and 6; Zaslavsky 1975",
     evidence=Exact(),
@@ -107,7 +106,12 @@ def most_at_depth(budget: int, depth: int) -> int:
     return max(at_most(widths) for widths in within(budget, depth))
 
 
-def deeper_has_more(budgets: dict[int, list[Widths]], regions: Callable[[Widths], int] = at_least) -> Certificate:
+def deepest(budget: int) -> Widths:
+    """The net of one unit a layer that has the most layers."""
+    return (1,) * ((budget - 3) // 2)
+
+
+def deeper_has_more(*, budgets: dict[int, list[Widths]], regions: Callable[[Widths], int] = at_least) -> Certificate:
     """Whether each net of a chain keeps within its budget and has more regions than every net of one depth less.
 
     The first of a chain is compared with all nets of one hidden layer, the others with all nets as deep as the one
@@ -133,7 +137,7 @@ def unfolded_net(widths: Widths) -> list[Layer]:
 
 
 def built_net_has_more(
-    budgets: dict[int, Widths], build: Callable[[Widths], list[Layer]] = square_folding_net
+    *, budgets: dict[int, Widths], build: Callable[[Widths], list[Layer]] = square_folding_net
 ) -> Certificate:
     """Whether nets that are built beat every net with one hidden layer within the budget, by an exact count.
 
@@ -155,51 +159,54 @@ def built_net_has_more(
     )
 
 
-def deck_picture_is_at_one_budget() -> Certificate:
+def at_one_budget(*, shallow: Widths = (20,), deep: Widths = (10, 10)) -> Certificate:
     """Whether the two nets of the deck's picture, of twenty hidden units each, have as many parameters."""
-    shallow, deep = size((20,)), size((10, 10))
-    return Certificate(shallow == deep, shallow=shallow, deep=deep)
+    fewer, more = size(shallow), size(deep)
+    return Certificate(fewer == more, shallow=fewer, deep=more)
 
 
 def test_claim(judge):
+    """Up to 151 and 300 parameters for L + 1 hidden layers against L = 1, 2 and 3, up to 1000 for two against one.
+
+    Some net with the layer more has more linear regions than every net without it has activation regions.
+    """
     judge(deeper_has_more, budgets=CHAINS).supports()
 
 
 def test_built_net(judge):
+    """On the unit square a net that is written down has more regions than one hidden layer can have on the whole plane.
+
+    With 10 and 10 units, 151 parameters, it has 2016, where one hidden layer of as many has at most 704. With 6 and 6
+    units, 67 parameters, it has 352, where one hidden layer of up to 81 parameters has at most 211.
+    """
     judge(built_net_has_more, budgets={81: (6, 6), 151: (10, 10)}).supports()
 
 
 def test_deck_picture(judge):
-    judge(deck_picture_is_at_one_budget).refutes()
+    """The deck's two nets of twenty hidden units have 81 and 151 parameters: they are at no common budget."""
+    judge(at_one_budget).refutes()
 
 
 def test_control_layers_of_one_unit(judge):
-    """The deepest nets that the budgets pay for."""
-    deepest = {budget: [(1,) * ((budget - 3) // 2)] for budget in (151, 300, 1000)}
-    judge(deeper_has_more, budgets=deepest, regions=at_most).refutes()
+    """The deepest nets that the budgets pay for: with 151 parameters 74 layers, which have at most 75 regions."""
+    judge(deeper_has_more, budgets={budget: [deepest(budget)] for budget in CHAINS}, regions=at_most).refutes()
 
 
 def test_control_without_folds(judge):
     judge(built_net_has_more, budgets={81: (6, 6), 151: (10, 10)}, build=unfolded_net).refutes()
 
 
-def figure(measured: "Measured", ax: "Axes") -> None:
-    """The largest number of regions against the budget: between two bounds for each depth, and the nets built."""
+def figure(measured: Measured, ax: Axes) -> None:
+    """At each budget a layer more can have more regions: the most of any net or bounds on it, and nets built."""
     budgets = range(55, 212, 26)
-    ax.plot(budgets, [most_at_depth(budget, 1) for budget in budgets], color="C2", label="1 hidden layer, exact")
-    for depth, colour in ((2, "C0"), (3, "C3")):
+    ax.set(yscale="log", ylim=(10, 1e6), xlabel="parameters", ylabel="linear regions, largest number")
+    for depth in (3, 2):
         low = [max(at_least(widths) for widths in within(budget, depth)) or float("nan") for budget in budgets]
         high = [most_at_depth(budget, depth) for budget in budgets]
-        ax.fill_between(
-            budgets, low, high, color=colour, alpha=0.35, linewidth=0, label=f"{depth} hidden layers, bounds"
-        )
-    ax.plot(
-        budgets,
-        [at_most((1,) * ((budget - 3) // 2)) for budget in budgets],
-        color="C1",
-        label="1 unit a layer, at most",
-    )
+        draw.band(ax, budgets, low, high, f"{depth} hidden layers, bounds", style="C2" if depth == 3 else "C0")
+    draw.curve(ax, budgets, lambda budget: most_at_depth(budget, 1), "1 hidden layer, exact", style="C0s-")
+    thin = [at_most(deepest(budget)) for budget in budgets]
+    draw.curve(ax, budgets, thin, "1 unit a layer, at most (control)")
     built = measured["built_net"]
-    ax.plot(built["parameters"], built["linear_regions"], "o", color="black", label="built and counted")
-    ax.set(yscale="log", ylim=(10, 1e6), xlabel="parameters", ylabel="linear regions, largest number")
+    draw.curve(ax, built["parameters"], built["linear_regions"], "built and counted", style="blackD")
     ax.legend(loc="upper left", ncols=2, fontsize=9)

@@ -23,22 +23,23 @@ wrong on (n - P - 1) / 2 of them at least. Here the least is computed, for all c
 By 1 and 2, k layers of 2^k units in all come no nearer than 1/8 to the sawtooth that k^2 + 2 layers of two units make.
 """
 
-from collections.abc import Callable, Iterable
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import cache, partial, reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from claimlab import Certificate, Claim, Exact, Rows
+from claimlab import Certificate, Claim, Exact, Rows, Seeds, draw
 from claimlab.measure.piecewise import Layer, PiecewiseLinear, function_of, l1_distance, parameters, pieces
 from claimlab.measure.sawtooth import TENT, best_fits, sawtooth, sawtooth_net
 from claimlab.nets import MLP
 from claimlab.parts import parts
-from claimlab.seeds import Seeds
 from claimlab.train import train
 
 if TYPE_CHECKING:
@@ -52,28 +53,72 @@ CLAIM = Claim(
     slide="Depth and Parametric Cost",
     version=1,
     finding="scoped",
-    says="There are functions that a ReLU net with on the order of k^3 layers and a constant number of units "
+    says="There are functions that a ReLU net with on the order of k³ layers and a constant number of units "
     "approximates, and that nets with on the order of k layers do not approximate without on the order of 2^k units.",
-    statement="The sawtooth of 2^K laps on [0, 1] is computed by K hidden layers of 2 ReLU units, with 6K + 1 "
-    "parameters (checked exactly for K = 1 to 8). Every ReLU net with at most k hidden layers and 2^k units is at L1 "
-    "distance 1/8 or more from it as soon as K >= k^2 + 2 (k = 1 to 12), and every net with one hidden layer of fewer "
-    "than 2^(K-1) units (K = 2 to 8), which is also wrong on a quarter of 2^K alternating labels (K = 2 to 6). One "
-    "hidden layer computes it with 2^K units and with no fewer (K = 1 to 8). All in rational arithmetic.",
+    statement="K hidden layers of two ReLU units compute a sawtooth of 2^K laps. If K ≥ k² + 2, all nets of at most k "
+    "hidden layers and 2^k units stay 1/8 away from it in L1, and so do those of one hidden layer and fewer than "
+    "2^(K−1) units; one hidden layer computes it with 2^K units, and no fewer.",
     reason="The separation is a theorem, with two amendments. The constant number of units is one of units a layer, "
     "not in all. And it is about some functions and large k: in one hidden layer the sawtooth takes as few units as "
-    "in K for K = 1 and 2, and 2^k units are more than the 2 (k^2 + 2) of the deep net only from k = 7 on.",
+    "in K for K = 1 and 2, and 2^k units are more than the 2 (k² + 2) of the deep net only from k = 7 on.",
     scope="one input, ReLU, the sawtooth; what nets can represent, not what training finds. Telgarsky's theorem has "
-    "any number of inputs, other units too, k^3 in place of k^2, and 1/64 in place of 1/8.",
+    "any number of inputs, other units too, k³ in place of k², and 1/64 in place of 1/8.",
     source="Telgarsky 2016 (arXiv 1602.04485); Telgarsky 2015 (arXiv 1509.08101), Theorem 1.1",
     evidence=Exact(),
 )
 
 EIGHTH = Fraction(1, 8)
 
-Size = Callable[[int], int]
-"""A number as a function of k."""
-Error = Callable[[int, int, int], Fraction]
-"""Of depth K, layers and units: how far nets with so many layers and units are from the sawtooth of 2^K laps."""
+
+# -- the deep net -------------------------------------------------------------------------------------------------
+
+
+def error_of_a_narrow_net(depth: int) -> Fraction:
+    """The distance of the net of so many hidden layers of two units from as many tents composed."""
+    tents = reduce(lambda composed, _: TENT(composed), range(depth - 1), TENT)
+    return l1_distance(tents, function_of(sawtooth_net([2] * depth)), 0, 1)
+
+
+def two_units_a_tent_are_exact(
+    *, most: int = 8, error: Callable[[int], Fraction] = error_of_a_narrow_net
+) -> Certificate:
+    """Whether 2K units compute the tent composed K times, K up to `most`; in K layers they have 6K + 1 parameters."""
+    depths = range(1, most + 1)
+    errors = [error(depth) for depth in depths]
+    counts = [parameters(sawtooth_net([2] * depth)) for depth in depths]
+    return Certificate(
+        not any(errors) and counts == [6 * depth + 1 for depth in depths],
+        errors=[float(e) for e in errors],
+        parameters=counts,
+    )
+
+
+def test_narrow_nets_are_exact(judge):
+    """K hidden layers of two units, 6K + 1 parameters, are the sawtooth of 2^K laps on [0, 1], K = 1 to 8."""
+    judge(two_units_a_tent_are_exact).supports()
+
+
+def test_control_width_instead_of_depth(judge):
+    """As many units in one layer do not compute it from K = 3 on."""
+    judge(two_units_a_tent_are_exact, error=least_error_in_one_layer).refutes()
+
+
+# -- every net that is less deep ----------------------------------------------------------------------------------
+
+
+class Nets(NamedTuple):
+    """All nets of at most so many hidden layers and units in all, which are to come near the sawtooth of 2^depth laps.
+
+    `depth` is also the number of layers, of two units each, in which the deep net computes it.
+    """
+
+    depth: int
+    layers: int
+    units: int
+
+
+THEOREM = [Nets(depth=k * k + 2, layers=k, units=2**k) for k in range(1, 13)]
+ONE_LAYER = [Nets(depth=K, layers=1, units=2 ** (K - 1) - 1) for K in range(2, 9)]
 
 
 def most_pieces(units: int, layers: int) -> int:
@@ -87,17 +132,22 @@ def least_distance(count: int, depth: int) -> Fraction:
     return max(Fraction(0), (1 - Fraction(count, 2**depth)) / 4)
 
 
-def least_error_of_any_net(depth: int, layers: int, units: int) -> Fraction:
-    """A lower bound on the L1 distance of every net of that size."""
-    return least_distance(most_pieces(units, layers), depth)
+def least_error(nets: Nets) -> Fraction:
+    """A lower bound on the L1 distance of all of them."""
+    return least_distance(most_pieces(nets.units, nets.layers), nets.depth)
 
 
-def least_mistakes_of_any_net(depth: int, layers: int, units: int) -> Fraction:
-    """The same for the share of mistakes on labels 0, 1, 0, 1, ... at the points i / 2^depth.
+def least_error_in_one_layer(depth: int) -> Fraction:
+    """The same for as many units as the deep net has, in one hidden layer."""
+    return least_error(Nets(depth, layers=1, units=2 * depth))
+
+
+def least_mistakes(nets: Nets) -> Fraction:
+    """A lower bound on their share of mistakes on labels 0, 1, 0, 1, ... at the points i / 2^depth.
 
     `least[s]` are the fewest mistakes so far of the classifiers that changed their mind s times and last said 0 or 1.
     """
-    points, changes = 2**depth, most_pieces(units, layers)
+    points, changes = 2**nets.depth, most_pieces(nets.units, nets.layers)
     least = [(0, 0)] * (changes + 1)  # starting with either is free
     for label in (0, 1) * (points // 2):
         stayed_or_changed = zip(least, [(points, points), *least], strict=False)
@@ -105,98 +155,88 @@ def least_mistakes_of_any_net(depth: int, layers: int, units: int) -> Fraction:
     return Fraction(min(map(min, least)), points)
 
 
-def error_of_a_sawtooth_net(depth: int, layers: int, units: int) -> Fraction:
-    """An upper bound on the best net's L1 distance: layers that make 2^(depth / layers) laps of each lap before."""
-    each, more = divmod(depth, layers)
-    folds = [2 ** (each + 1)] * more + [2**each] * (layers - more)
-    if sum(folds) > units:
-        raise ValueError(f"{folds} are more than {units} units")
-    return l1_distance(sawtooth(2**depth), function_of(sawtooth_net(folds)), 0, 1)
+def error_of_a_sawtooth_net(nets: Nets) -> Fraction:
+    """An upper bound on the best one's L1 distance: layers that make 2^(depth / layers) laps of each lap before."""
+    each, more = divmod(nets.depth, nets.layers)
+    folds = [2 ** (each + 1)] * more + [2**each] * (nets.layers - more)
+    assert sum(folds) <= nets.units
+    return l1_distance(sawtooth(2**nets.depth), function_of(sawtooth_net(folds)), 0, 1)
 
 
-def shallow_nets_stay_away(
-    *,
-    ks: Iterable[int] = range(1, 13),
-    depth: Size = lambda k: k * k + 2,
-    layers: Size = lambda k: k,
-    units: Size = lambda k: 2**k,
-    error: Error = least_error_of_any_net,
-    margin: Fraction = EIGHTH,
+def stay_away(
+    *, nets: Sequence[Nets], error: Callable[[Nets], Fraction] = least_error, margin: Fraction = EIGHTH
 ) -> Certificate:
-    """Whether for every k the nets of so many layers and units miss the sawtooth of 2^depth laps by the margin.
+    """Whether all these nets miss their sawtooth by the margin.
 
-    The claim is shown with a lower bound on the error of all nets of the size, and refuted with the error of one.
+    The claim is shown with a lower bound on the error of all nets of a size, and refuted with the error of one.
     """
-    sizes = [(depth(k), layers(k), units(k)) for k in ks]
-    errors = [error(*size) for size in sizes]
+    errors = [error(of_size) for of_size in nets]
     return Certificate(
         min(errors) >= margin,
         errors=[float(e) for e in errors],
-        units=[size[2] for size in sizes],
-        units_of_the_deep_net=[2 * size[0] for size in sizes],
+        units=[of_size.units for of_size in nets],
+        units_of_the_deep_net=[2 * of_size.depth for of_size in nets],
     )
 
 
-def one_hidden_layer_stays_away(
-    *, units: Size, ks: Iterable[int] = range(2, 9), error: Error = least_error_of_any_net, margin: Fraction = EIGHTH
-) -> Certificate:
-    """The same for one hidden layer and the sawtooth of 2^k laps."""
-    return shallow_nets_stay_away(ks=ks, depth=lambda k: k, layers=lambda k: 1, units=units, error=error, margin=margin)
-
-
-def one_hidden_layer_mislabels_a_quarter(*, units: Size) -> Certificate:
-    """The same for mistakes on alternating labels; what is computed is the fewest of all classifiers."""
-    return one_hidden_layer_stays_away(
-        units=units, ks=range(2, 7), error=least_mistakes_of_any_net, margin=Fraction(1, 4)
-    )
-
-
-def error_of_a_narrow_net(depth: int) -> Fraction:
-    """The distance of the net of so many hidden layers of two units from as many tents composed."""
-    tents = reduce(lambda composed, _: TENT(composed), range(depth - 1), TENT)
-    return l1_distance(tents, function_of(sawtooth_net([2] * depth)), 0, 1)
-
-
-def two_units_a_tent_are_exact(*, error: Callable[[int], Fraction] = error_of_a_narrow_net) -> Certificate:
-    """Whether 2 K units compute the tent composed K times, K = 1 to 8; in K layers they have 6 K + 1 parameters."""
-    errors = [error(depth) for depth in range(1, 9)]
-    counts = [parameters(sawtooth_net([2] * depth)) for depth in range(1, 9)]
-    return Certificate(
-        not any(errors) and counts == [6 * depth + 1 for depth in range(1, 9)],
-        errors=[float(e) for e in errors],
-        parameters=counts,
-    )
-
-
-def one_hidden_layer_is_exact(*, width: Size = lambda depth: 2**depth) -> Certificate:
-    """Whether one hidden layer of so many units computes the sawtooth of 2^K laps, K = 1 to 8.
+def one_hidden_layer_is_exact(*, most: int = 8, fewer: int = 0) -> Certificate:
+    """Whether one hidden layer of 2^K units, or a few `fewer`, computes the sawtooth of 2^K laps, K up to `most`.
 
     Its 2^K - 1 bends take a unit each. If there is no other unit, then at x = 0 the output rises by minus the sum of
     the bends whose units open to the left. All bends being multiples of 2 * 2^K, it does not rise by 2^K as it should.
     """
     enough, errors = [], []
-    for depth in range(1, 9):
-        f, units = sawtooth(2**depth), width(depth)
+    for depth in range(1, most + 1):
+        f, units = sawtooth(2**depth), 2**depth - fewer
         (rise, _), bends = f.lines[1], [bend for t, bend in f.kinks if 0 < t < 1]
         enough.append(units >= len(bends) + all(bend % (2 * rise) == 0 for bend in bends))
         errors.append(l1_distance(f, function_of(sawtooth_net([units])), 0, 1))
     return Certificate(all(enough) and not any(errors), enough=enough, errors=[float(e) for e in errors])
 
 
-def best_fits_stay_away(*, fewer: int = 0) -> Certificate:
-    """Whether no fit on a grid, best for its number of pieces, beats the bound; or the bound of a few pieces `fewer`.
+def test_claim(judge):
+    """k hidden layers and 2^k units against K = k² + 2 tents, k = 1 to 12: 1/8 away or more."""
+    judge(stay_away, nets=THEOREM).supports()
 
-    The fits, on half laps and eighths of the height, are adversaries: others may be nearer yet.
-    """
-    fits = {depth: pieces_and_distances_of_best_fits(depth) for depth in (2, 3, 4)}
-    beaten = [
-        (depth, count)
-        for depth, measured in fits.items()
-        for count, distance in measured
-        if distance < least_distance(count - fewer, depth)
-    ]
-    distances = {f"of_{2**depth}_laps": [float(apart) for _, apart in measured] for depth, measured in fits.items()}
-    return Certificate(not beaten, beaten=beaten, **distances)
+
+def test_one_hidden_layer_stays_away(judge):
+    """One hidden layer of 2^(K−1) − 1 units, K = 2 to 8: 1/8 away or more."""
+    judge(stay_away, nets=ONE_LAYER).supports()
+
+
+def test_one_hidden_layer_mislabels_a_quarter(judge):
+    """The same nets are wrong on a quarter or more of 2^K alternating labels, K = 2 to 6."""
+    judge(stay_away, nets=ONE_LAYER[:5], error=least_mistakes, margin=Fraction(1, 4)).supports()
+
+
+def test_one_hidden_layer_is_exact_with_a_unit_a_lap(judge):
+    """2^K units compute the sawtooth, and no fewer do, K = 1 to 8."""
+    judge(one_hidden_layer_is_exact).supports()
+
+
+def test_control_k_plus_3_times_the_units(judge):
+    """With (k + 3) 2^k units k layers compute the sawtooth exactly, k = 1 and 2."""
+    many = [nets._replace(units=(nets.layers + 3) * nets.units) for nets in THEOREM[:2]]
+    judge(stay_away, nets=many, error=error_of_a_sawtooth_net).refutes()
+
+
+def test_control_one_hidden_layer_of_a_unit_a_lap(judge):
+    laps = [nets._replace(units=2**nets.depth) for nets in ONE_LAYER]
+    judge(stay_away, nets=laps, error=error_of_a_sawtooth_net).refutes()
+
+
+def test_control_a_mind_changed_at_every_point(judge):
+    """Classifiers with a piece for each point make no mistake."""
+    points = [nets._replace(units=2**nets.depth) for nets in ONE_LAYER[:5]]
+    judge(stay_away, nets=points, error=least_mistakes, margin=Fraction(1, 4)).refutes()
+
+
+def test_control_a_unit_fewer_than_laps(judge):
+    """One unit for each bend is not enough."""
+    judge(one_hidden_layer_is_exact, fewer=1).refutes()
+
+
+# -- the two bounds, held against functions that are there --------------------------------------------------------
 
 
 @cache
@@ -207,17 +247,38 @@ def pieces_and_distances_of_best_fits(depth: int) -> list[tuple[int, Fraction]]:
     return [(pieces(g, 0, 1), l1_distance(f, g, 0, 1)) for g in fits]
 
 
+def best_fits_stay_away(*, depths: Sequence[int] = (2, 3, 4), fewer: int = 0) -> Certificate:
+    """Whether no fit on a grid, best for its number of pieces, beats the bound; or the bound of a few pieces `fewer`.
+
+    The fits, on half laps and eighths of the height, are adversaries: others may be nearer yet.
+    """
+    fits = {depth: pieces_and_distances_of_best_fits(depth) for depth in depths}
+    beaten = [
+        (depth, count)
+        for depth, measured in fits.items()
+        for count, distance in measured
+        if distance < least_distance(count - fewer, depth)
+    ]
+    distances = {f"of_{2**depth}_laps": [float(apart) for _, apart in measured] for depth, measured in fits.items()}
+    return Certificate(not beaten, beaten=beaten, **distances)
+
+
 NUDGES = st.sampled_from([Fraction(i, 8) for i in (0, 0, 1, -1, 3, -3, 8, -8, 16)])
 
 
 @st.composite
-def nets(draw: st.DrawFn, *, layers: tuple[int, int] = (1, 3)) -> list[Layer]:
+def nudged_nets(draw: st.DrawFn, *, layers: tuple[int, int] = (1, 3)) -> list[Layer]:
     """Sawtooth nets of up to three units a layer with every weight and bias nudged: nets of many pieces."""
     folds = draw(st.lists(st.integers(2, 3), min_size=layers[0], max_size=layers[1]))
     return [
         ([[weight + draw(NUDGES) for weight in row] for row in weights], [bias + draw(NUDGES) for bias in biases])
         for weights, biases in sawtooth_net(folds)
     ]
+
+
+def pieces_that_add(units: int, layers: int) -> int:
+    """What one layer has at most, whatever the layers."""
+    return units + 1
 
 
 def obeys_the_bounds(
@@ -231,31 +292,53 @@ def obeys_the_bounds(
     return Certificate(count <= most and apart >= least_distance(count, depth), pieces=count, bound=most, apart=apart)
 
 
-LAPS = 4  # what nets are trained on: the sawtooth of K = 2
+def test_best_fits_stay_away(judge):
+    """The best fits of 1, 2, ... pieces to 4, 8 and 16 laps, with corners on a grid."""
+    judge(best_fits_stay_away).supports()
 
 
-def trained_stay_away(seeds: Seeds, *, units: int = LAPS // 2 - 1) -> Rows:
-    """One hidden layer is trained on the sawtooth of 4 laps; a win ends at least 1/8 away, and has learned something.
+@pytest.mark.property(examples=40)
+def test_drawn_nets_obey_the_bounds(judge):
+    """Forty sawtooth nets of up to three layers of up to three units, with every weight and bias nudged."""
+    judge(obeys_the_bounds, given=nudged_nets()).supports()
 
-    Learned means nearer than 3/8: the net that is 0 is 1/2 away, the best constant 1/4. Distances are those of the
-    function that the trained weights, floats and so rational numbers, compute in exact arithmetic. Training starts
-    with steep units that bend each in its own share of [0, 1].
+
+def test_control_a_bound_two_pieces_better(judge):
+    """The bound leaves little room: what it says of P − 2 pieces, fits of P pieces beat."""
+    judge(best_fits_stay_away, fewer=2).refutes()
+
+
+@pytest.mark.property
+def test_control_pieces_that_add(judge):
+    """In one layer a unit adds one piece at most, in several layers more."""
+    judge(obeys_the_bounds, given=nudged_nets(layers=(3, 3)), bound=pieces_that_add).refutes()
+
+
+# -- trained nets -------------------------------------------------------------------------------------------------
+
+
+def trained_stay_away(seeds: Seeds, *, laps: int = 4, units: int = 1, rate: float = 0.02, steps: int = 300) -> Rows:
+    """One hidden layer is trained on the sawtooth of so many laps; a win ends at least 1/8 away.
+
+    The premise is that it has learned something, and is nearer than 3/8: the net that is 0 is 1/2 away, the best
+    constant 1/4. Distances are those of the function that the trained weights, floats and so rational numbers, compute
+    in exact arithmetic. Training starts with steep units that bend each in its own share of [0, 1].
     """
-    f = sawtooth(LAPS)
-    grid = torch.linspace(0, 1, 16 * LAPS + 1, dtype=seeds.dtype, device=seeds.device)
-    x = grid.expand(len(seeds), -1)[..., None]
-    y = 1 - (grid * LAPS % 2 - 1).abs().expand(len(seeds), -1)
+    f = sawtooth(laps)
+    grid = torch.linspace(0, 1, 16 * laps + 1, dtype=seeds.dtype, device=seeds.device).expand(len(seeds), -1)
+    heights = 1 - (grid * laps % 2 - 1).abs()
     net = MLP((1, units, 1))
-    steep, _, out, bias = net.init(seeds)
-    steep = LAPS * steep
+    weight, _, out, bias = net.init(seeds)
     bends = (torch.arange(units, device=seeds.device) + seeds.uniform("bends", 1, units)) / units
+    steep = laps * weight
+    adam = partial(parts().adam, lr=rate)
     start = [steep, -steep * bends, out, bias]
-    fit = train(seeds, net, start, x, y, loss=mean_distance, optimizer=partial(parts().adam, lr=0.02), epochs=300)
+    fit = train(seeds, net, start, grid[..., None], heights, loss=mean_distance, optimizer=adam, epochs=steps)
     members = zip(*(parameter.double().cpu() for parameter in fit.parameters), strict=True)
     trained = [exact_function(*member) for member in members]
     distance = torch.tensor([float(l1_distance(f, g, 0, 1)) for g in trained])
     counts = torch.tensor([pieces(g, 0, 1) for g in trained])
-    return Rows(win=(distance >= 1 / 8) & (distance < 3 / 8), distance=distance, pieces=counts)
+    return Rows(win=distance >= 1 / 8, premise=distance < 3 / 8, distance=distance, pieces=counts)
 
 
 def mean_distance(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -265,106 +348,45 @@ def mean_distance(outputs: Tensor, targets: Tensor) -> Tensor:
 
 def exact_function(w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> PiecewiseLinear:
     """The function of one member's weights `[1, h]`, `[1, h]`, `[h, 1]` and `[1, 1]`."""
-    (into,), (biases,), ((bias,),) = w1.tolist(), b1.tolist(), b2.tolist()
-    hidden = [[Fraction(weight)] for weight in into], [Fraction(bias) for bias in biases]
-    return function_of([hidden, ([[Fraction(weight) for (weight,) in w2.tolist()]], [Fraction(bias)])])
+    return function_of([(exact(w1.T), exact(b1)[0]), (exact(w2.T), exact(b2)[0])])
 
 
-def test_claim(judge):
-    judge(shallow_nets_stay_away).supports()
-
-
-def test_narrow_nets_are_exact(judge):
-    judge(two_units_a_tent_are_exact).supports()
-
-
-def test_one_hidden_layer_stays_away(judge):
-    judge(one_hidden_layer_stays_away, units=lambda k: 2 ** (k - 1) - 1).supports()
-
-
-def test_one_hidden_layer_mislabels_a_quarter(judge):
-    judge(one_hidden_layer_mislabels_a_quarter, units=lambda k: 2 ** (k - 1) - 1).supports()
-
-
-def test_one_hidden_layer_is_exact_with_a_unit_a_lap(judge):
-    judge(one_hidden_layer_is_exact).supports()
-
-
-def test_best_fits_stay_away(judge):
-    judge(best_fits_stay_away).supports()
-
-
-@pytest.mark.property(examples=40)
-def test_drawn_nets_obey_the_bounds(judge):
-    judge(obeys_the_bounds, given=nets()).supports()
+def exact(numbers: Tensor) -> list[list[Fraction]]:
+    """A matrix of floats as the fractions that they are."""
+    return [[Fraction(number) for number in row] for row in numbers.tolist()]
 
 
 @pytest.mark.statistical(block=11)
 def test_trained_nets_stay_away(judge):
+    """One unit, 4 laps, 300 steps of full-batch Adam at rate 0.02 on the mean distance: 1/8 away or more."""
     judge(trained_stay_away).supports()
-
-
-def test_control_k_plus_3_times_the_units(judge):
-    """With (k + 3) 2^k units k layers compute the sawtooth exactly."""
-    judge(shallow_nets_stay_away, ks=(1, 2), units=lambda k: (k + 3) * 2**k, error=error_of_a_sawtooth_net).refutes()
-
-
-def test_control_one_hidden_layer_of_a_unit_a_lap(judge):
-    judge(one_hidden_layer_stays_away, units=lambda k: 2**k, error=error_of_a_sawtooth_net).refutes()
-
-
-def test_control_a_mind_changed_at_every_point(judge):
-    """Classifiers with a piece for each point make no mistake."""
-    judge(one_hidden_layer_mislabels_a_quarter, units=lambda k: 2**k).refutes()
-
-
-def test_control_width_instead_of_depth(judge):
-    """As many units in one layer do not compute it from K = 3 on."""
-    judge(two_units_a_tent_are_exact, error=lambda depth: least_error_of_any_net(depth, 1, 2 * depth)).refutes()
-
-
-def test_control_a_unit_fewer_than_laps(judge):
-    """One unit for each bend is not enough."""
-    judge(one_hidden_layer_is_exact, width=lambda depth: 2**depth - 1).refutes()
-
-
-def test_control_a_bound_two_pieces_better(judge):
-    """The bound leaves little room: what it says of P - 2 pieces, fits of P pieces beat."""
-    judge(best_fits_stay_away, fewer=2).refutes()
-
-
-@pytest.mark.property
-def test_control_pieces_that_add(judge):
-    """In one layer a unit adds one piece at most, in several layers more."""
-    judge(obeys_the_bounds, given=nets(layers=(3, 3)), bound=lambda units, layers: units + 1).refutes()
 
 
 @pytest.mark.statistical(block=11)
 def test_control_trained_wide_net(judge):
     """With 24 units, six for each lap, the same training comes nearer."""
-    judge(trained_stay_away, units=6 * LAPS).refutes()
+    judge(trained_stay_away, units=24).refutes()
 
 
-def figure(measured: "Measured", ax: "Axes") -> None:
-    """The L1 distance against the number of pieces: the bound, the best fits on a grid, and trained nets."""
+def figure(measured: Measured, ax: Axes) -> None:
+    """Nothing beats the bound: L1 distance against pieces, of the best fits on a grid, trained nets and deep nets."""
     fits = measured["best_fits_stay_away"]
-    for color, depth in zip(("C0", "C2", "C3"), (2, 3, 4), strict=True):
+    draw.numbers(ax.xaxis, [1, 2, 4, 8, 16, 32], log=True)
+    for colour, depth in zip(("C0", "C2", "C5"), (2, 3, 4), strict=True):
         laps = 2**depth
         counts = [laps ** (step / 50) for step in range(51)]
-        ax.plot(counts, [(1 - count / laps) / 4 for count in counts], color=color, label=f"bound, {laps} laps")
-        ax.plot(range(1, laps + 1), fits[f"of_{laps}_laps"], "o", color=color, markersize=4)
-        ax.plot(laps, 0, "*", color=color, markersize=13, clip_on=False, zorder=3)
+        bound = [(1 - count / laps) / 4 for count in counts]
+        draw.curve(ax, counts, bound, f"bound, {laps} laps", style=f"{colour}-")
+        draw.curve(ax, range(1, laps + 1), fits[f"of_{laps}_laps"], style=f"{colour}o")
+        ax.plot(laps, 0, "*", color=colour, markersize=13, clip_on=False, zorder=3)
     ax.plot([], [], "o", color="0.4", markersize=4, label="best fit on a grid")
     ax.plot([], [], "*", color="0.4", markersize=11, label="K layers of 2 units")
     one, wide = measured["trained_nets_stay_away"], measured["control_trained_wide_net"]
-    ax.plot(one["pieces"], one["distance"], "x", color="C0", label="trained, 1 unit, 4 laps")
-    ax.plot(wide["pieces"], wide["distance"], "x", color="C1", label="trained, 24 units, 4 laps")
+    draw.dots(ax, one["pieces"], one["distance"], "trained, 1 unit, 4 laps", style="C0x")
+    draw.dots(ax, wide["pieces"], wide["distance"], "trained, 24 units,\n4 laps (control)")
     ax.set(
-        xscale="log",
         xlabel="linear pieces on [0, 1] (one hidden layer: units + 1 at most)",
         ylabel="L1 distance from the sawtooth",
-        ylim=(0, None),
+        ylim=(0, 0.4),
     )
-    ax.set_xticks([1, 2, 4, 8, 16, 32], ["1", "2", "4", "8", "16", "32"])
-    ax.minorticks_off()
     ax.legend(fontsize=8)

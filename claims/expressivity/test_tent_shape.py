@@ -5,11 +5,13 @@ is taken away from x = 1/2 on at twice that slope, so that the difference turns 
 falling past x = 1, had the third ReLU not cut it off at 0. All functions are computed exactly, on the whole line.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from claimlab import Certificate, Claim, Exact
+from claimlab import Certificate, Claim, Exact, draw
 from claimlab.measure.piecewise import PiecewiseLinear, identity, relu
 from claimlab.measure.sawtooth import TENT
 
@@ -25,10 +27,11 @@ CLAIM = Claim(
     version=1,
     finding="holds",
     says="A ReLU of the difference of two ReLUs draws a triangle on [0, 1].",
-    statement="relu(relu(2x) - relu(4x - 2)) is 2x on [0, 1/2], 2 - 2x on [1/2, 1] and 0 for every other real x, in "
-    "rational arithmetic. Without the outer ReLU it is the same for x <= 1 and 2 - 2x < 0 for every x > 1.",
+    statement="A ReLU of the difference of two ReLUs is the tent: up from 0 to 1 on the first half of [0, 1], down "
+    "again on the second, and 0 for every other x. Without the outer ReLU it is the same up to x = 1, and then goes "
+    "on falling.",
     reason="The two functions are the same. On [0, 1] the outer ReLU does nothing; it is there for x > 1.",
-    scope="one input; exact weights",
+    scope="one input; weights that are written down, in rational arithmetic",
     source="the deck's code; Telgarsky 2016 (arXiv 1602.04485)",
     evidence=Exact(),
 )
@@ -37,6 +40,7 @@ Program = Callable[[PiecewiseLinear], PiecewiseLinear]
 """Code that computes with x, given the identity function for x."""
 
 SHOWN = [Fraction(i, 4) for i in range(-2, 7)]
+"""Where certificates show what the functions are."""
 
 
 def tent(x: PiecewiseLinear) -> PiecewiseLinear:
@@ -52,7 +56,7 @@ def second_relu_as_steep_as_the_first(x: PiecewiseLinear) -> PiecewiseLinear:
     return relu(relu(2 * x) - relu(2 * x - 1))
 
 
-def is_the_tent(program: Program = tent) -> Certificate:
+def is_the_tent(*, program: Program = tent) -> Certificate:
     """Whether the program draws the tent: 0 up to x = 0, then straight to (1/2, 1), straight to (1, 0), and 0."""
     f = program(identity())
     return Certificate(f == TENT, x=SHOWN, f=[f(x) for x in SHOWN], breakpoints=f.breakpoints)
@@ -65,10 +69,12 @@ def differs_for_x_above_1_alone() -> Certificate:
 
 
 def test_claim(judge):
+    """relu(relu(2x) − relu(4x − 2)) is 2x on [0, 1/2], 2 − 2x on [1/2, 1] and 0 for every other real x."""
     judge(is_the_tent).supports()
 
 
 def test_outer_relu_matters_for_x_above_1_alone(judge):
+    """relu(2x) − relu(4x − 2) is the same for x ≤ 1, and 2 − 2x < 0 for every x > 1."""
     judge(differs_for_x_above_1_alone).supports()
 
 
@@ -82,14 +88,11 @@ def test_control_second_relu_as_steep_as_the_first(judge):
     judge(is_the_tent, program=second_relu_as_steep_as_the_first).refutes()
 
 
-def figure(measured: "Measured", ax: "Axes") -> None:
-    """The tent, and what it is without the outer ReLU."""
+def figure(measured: Measured, ax: Axes) -> None:
+    """On [0, 1] two ReLUs are the tent; the outer one only keeps it from falling below 0 for x > 1."""
     xs = [Fraction(-1, 2), Fraction(0), Fraction(1, 2), Fraction(1), Fraction(3, 2)]
-    for program, style, label in (
-        (two_relus, "C1--", "relu(2x) \N{MINUS SIGN} relu(4x \N{MINUS SIGN} 2)"),
-        (tent, "C0-", "relu(relu(2x) \N{MINUS SIGN} relu(4x \N{MINUS SIGN} 2))"),
-    ):
-        f = program(identity())
-        ax.plot([float(x) for x in xs], [float(f(x)) for x in xs], style, label=label, linewidth=2)
-    ax.set(xlabel="x", ylabel="output", xticks=[-0.5, 0, 0.5, 1, 1.5])
+    draw.curve(ax, xs, two_relus(identity()), "relu(2x) − relu(4x − 2) (control)")
+    draw.curve(ax, xs, tent(identity()), "relu(relu(2x) − relu(4x − 2))")
+    draw.numbers(ax.xaxis, xs)
+    ax.set(xlabel="x", ylabel="output")
     ax.legend(loc="lower left")

@@ -9,6 +9,8 @@ there is. That is why the slide composes tents instead of adding them.
 All functions are computed exactly from rational weights; bends that cancel do not count.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
 
-from claimlab import Certificate, Claim, Property
+from claimlab import Certificate, Claim, Property, draw
 from claimlab.measure.piecewise import Layer, PiecewiseLinear, function_of
 
 if TYPE_CHECKING:
@@ -31,14 +33,12 @@ CLAIM = Claim(
     version=1,
     finding="holds",
     says="Adding a unit to the same layer adds at most one breakpoint.",
-    statement="For ReLU nets of one input, one hidden layer of 1 to 8 units with biases and one linear output, with "
-    "random rational weights or with weights that let the output swing by random heights, a further unit of random "
-    "weights in the hidden layer adds at most one breakpoint to the output. The same unit in a second hidden layer of "
-    "its own, fed with the output of the first, adds two or more to some nets, and so does a unit in the first layer "
-    "whose activation bends twice.",
+    statement="One unit more in the hidden layer of a ReLU net of one input adds at most one breakpoint to the "
+    "output. The same unit in a second hidden layer of its own, fed with the output of the first, adds two or more to "
+    "some nets, and so does a unit in the first layer whose activation bends twice.",
     reason="A hidden unit is a ramp with a single bend, and a sum bends only where one of its terms does. A unit on "
     "top bends wherever the function under it crosses 0.",
-    scope="one input, one hidden layer, exact rational weights",
+    scope="one input and one linear output; rational weights and exact arithmetic",
     source="Telgarsky 2016 (arXiv 1602.04485), which counts the pieces of sums and compositions",
     evidence=Property(examples=40),
 )
@@ -61,8 +61,10 @@ def swinging(heights: list[Fraction]) -> list[Unit]:
 
 
 # Nets of random weights hardly oscillate, and then a new layer finds little to multiply; nets that swing do.
-NETS = st.lists(UNITS, min_size=1, max_size=8) | st.lists(WEIGHTS.map(abs), min_size=1, max_size=8).map(swinging)
-WORLDS = st.tuples(NETS, UNITS)
+def worlds(*, most: int = 8) -> st.SearchStrategy[World]:
+    """Nets of one hidden layer of up to so many units, and a unit more."""
+    random, heights = (st.lists(each, min_size=1, max_size=most) for each in (UNITS, WEIGHTS.map(abs)))
+    return st.tuples(random | heights.map(swinging), UNITS)
 
 
 def net(units: list[Unit]) -> list[Layer]:
@@ -90,7 +92,7 @@ def beside_and_clipped(units: list[Unit], unit: Unit) -> PiecewiseLinear:
 
 
 def adds_at_most_one_breakpoint(
-    world: World, place: Callable[[list[Unit], Unit], PiecewiseLinear] = beside
+    world: World, *, place: Callable[[list[Unit], Unit], PiecewiseLinear] = beside
 ) -> Certificate:
     """Whether the net with the unit has at most one breakpoint more than the net without it."""
     units, unit = world
@@ -99,30 +101,28 @@ def adds_at_most_one_breakpoint(
 
 
 def test_claim(judge):
-    judge(adds_at_most_one_breakpoint, given=WORLDS).supports()
+    """40 nets of 1 to 8 units with biases, of random weights or that swing by random heights; the unit is random."""
+    judge(adds_at_most_one_breakpoint, given=worlds()).supports()
 
 
 def test_control_unit_in_a_new_layer(judge):
-    judge(adds_at_most_one_breakpoint, given=WORLDS, place=on_top).refutes()
+    judge(adds_at_most_one_breakpoint, given=worlds(), place=on_top).refutes()
 
 
 def test_control_activation_that_bends_twice(judge):
-    judge(adds_at_most_one_breakpoint, given=WORLDS, place=beside_and_clipped).refutes()
+    judge(adds_at_most_one_breakpoint, given=worlds(), place=beside_and_clipped).refutes()
 
 
-def figure(measured: "Measured", ax: "Axes") -> None:
-    """A zigzag of eight units (grey), and the net with a ninth beside them or on top; dots mark the bends."""
+def figure(measured: Measured, ax: Axes) -> None:
+    """Beside eight units that zigzag (grey) a ninth adds one bend, on top of them four; dots mark the bends."""
     units = swinging([Fraction(2)] * 8)
     ninth = (Fraction(1), Fraction(1, 2), Fraction(1, 2))
     f = function_of(net(units))
     grid = [Fraction(i, 8) for i in range(-8, 65)]
-    for place, colour, name in ((beside, "C0", "in the same layer"), (on_top, "C1", "in a new layer (control)")):
-        g, base = place(units, ninth), 5 * (place is beside)
-        ax.plot([float(x) for x in grid], [base + float(f(x)) for x in grid], color="0.75", linewidth=1)
-        ax.plot([float(x) for x in grid], [base + float(g(x)) for x in grid], color=colour)
-        ax.plot([float(x) for x in g.breakpoints], [base + float(y) for y in g.values], "o", color=colour)
-        bends = f"{len(g.breakpoints)} bends, not {len(f.breakpoints)}"
-        ax.text(8.2, base, f"a ninth unit\n{name}:\n{bends}", color=colour, fontsize=10)
-    ax.set(xlim=(-1, 13), xlabel="x", ylabel="output of the net")
-    ax.set_xticks(range(0, 9, 2))
-    ax.set_yticks([])
+    for base, place, name in ((5, beside, "in the same layer"), (0, on_top, "in a new layer\n(control)")):
+        g = place(units, ninth)
+        draw.reference(ax, grid, lambda x, base=base: base + f(x), style="0.75-")
+        draw.curve(ax, grid, lambda x, base=base, g=g: base + g(x), name)
+        draw.dots(ax, g.breakpoints, [base + y for y in g.values], name)
+        ax.text(8.3, base, f"a ninth unit\n{name}:\n{len(g.breakpoints)} bends, not {len(f.breakpoints)}", fontsize=10)
+    ax.set(xlim=(-1, 12), xlabel="x", ylabel="output of the net", xticks=range(0, 9, 2), yticks=[])
