@@ -1,10 +1,10 @@
 """Enough ReLU rectangles next to each other come as near to a continuous function of one input as one likes.
 
 Slide: Approximation with ReLU nets. Cut [0, 1] into m cells and put on each a rectangle as high as f is in the middle
-of the cell, all with sides of the same width s <= 1/(2m); the first one begins s early, so that it has its height at
+of the cell, all with sides of the same width s ≤ 1/(2m); the first one begins s early, so that it has its height at
 0. Let the modulus of continuity w(d) be the most that f changes between two points d or less apart. Where the net is
 flat, x is within 1/(2m) of the middle of its cell. On a side, no further than s from an edge, it is between the heights
-of two middles, both within 1/(2m) + s <= 1/m of x. So everywhere on [0, 1] the net is within w(1/m) of f; and w(1/m)
+of two middles, both within 1/(2m) + s ≤ 1/m of x. So everywhere on [0, 1] the net is within w(1/m) of f; and w(1/m)
 goes to 0 with growing m if f is continuous: it is at most L/m if f has the Lipschitz constant L.
 
 The notes speak of boxes around samples in more dimensions. With one hidden layer there are none. A unit of two inputs
@@ -14,6 +14,8 @@ to 2 in size and the biases up to 3, so that lines that cross do so near the ori
 more.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
@@ -22,15 +24,8 @@ from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
 
-from claimlab import Certificate, Claim, Property
-from claimlab.measure.piecewise import (
-    PiecewiseLinear,
-    function_of,
-    lipschitz,
-    relu,
-    sup_distance,
-    through,
-)
+from claimlab import Certificate, Claim, Property, draw
+from claimlab.measure.piecewise import PiecewiseLinear, function_of, lipschitz, relu, sup_distance, through
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,13 +39,11 @@ CLAIM = Claim(
     version=1,
     finding="scoped",
     says="Sums of ReLU rectangles approximate any continuous function, so that ReLU nets are universal.",
-    statement="For random piecewise-linear f on [0, 1] with 3 to 6 equispaced rational corners, a net of m rectangles "
-    "with four ReLUs each, as high as f in the middles of m cells, is within w(1/m) of f at every x in [0, 1], w being "
-    "f's modulus of continuity; so it is within eps, from 3/17 to 8/17, for m = ceil(L / eps). Its ReLUs merge into "
-    "2m + 2, and its slope is the largest step over the width of the sides. If f jumps by 1 or more, no net is within "
-    "these eps. With two inputs, no net drawn with one hidden layer is 0 far away and not near: there are no boxes.",
-    reason="For one input the picture is a proof. It does not lift to more inputs: there a ReLU bends the net along "
-    "a whole line or plane, so that a box takes a second hidden layer. And nearness is in value alone: the sides are "
+    statement="On [0, 1], ReLU rectangles side by side, as high as the function in the middles of their cells, come as "
+    "near as one likes to a continuous function, at every x at once, and to none that jumps. With two inputs one "
+    "hidden layer makes no boxes: no net is 0 far away and not near.",
+    reason="For one input the picture is a proof. It does not lift to more inputs: there a ReLU bends the net along a "
+    "whole line or plane, so that a box takes a second hidden layer. And nearness is in value alone: the sides are "
     "steep however smooth f is.",
     scope="one input, continuous targets on an interval; exact weights that are written down, not trained",
     source="the deck, after a Quora answer by C. Davis",
@@ -123,6 +116,7 @@ def least_error_of_any_net(target: Target, cells: int, side: Fraction) -> Fracti
 
 def within_tolerance(
     world: tuple[Target, Fraction, Fraction],
+    *,
     error: Callable[[Target, int, Fraction], Fraction] = error_of_rectangles,
 ) -> Certificate:
     """Whether the error is within the tolerance.
@@ -135,7 +129,7 @@ def within_tolerance(
     return Certificate(apart <= tolerance, error=apart, tolerance=tolerance, cells=cells)
 
 
-def within_the_modulus(world: tuple[Target, int, Fraction], finer: int = 1) -> Certificate:
+def within_the_modulus(world: tuple[Target, int, Fraction], *, finer: int = 1) -> Certificate:
     """Whether m rectangles are within w(1/m), bend at 2m + 2 places and are as steep as their sides."""
     target, cells, side = world
     net = rectangles(target, cells, side)
@@ -187,7 +181,7 @@ def far_points(net: Plane, away: int = 1000) -> list[Point]:
     return points
 
 
-def is_no_box(net: Plane, output: Callable[[Plane, Point], Fraction | int] = one_layer) -> Certificate:
+def is_no_box(net: Plane, *, output: Callable[[Plane, Point], Fraction | int] = one_layer) -> Certificate:
     """Whether the net, if it is not 0 on all of a grid near the origin, is not 0 somewhere far away either."""
     near = [output(net, (x, y)) for x in range(-3, 4) for y in range(-3, 4)]
     far = [output(net, point) for point in far_points(net)]
@@ -195,15 +189,24 @@ def is_no_box(net: Plane, output: Callable[[Plane, Point], Fraction | int] = one
 
 
 def test_claim(judge):
+    """Twenty-five random f with 3 to 6 equispaced corners at multiples of 1/4 from −1 to 1, ε from 3/17 to 8/17, sides
+    from a thousandth to half of a cell: m = ⌈L / ε⌉ rectangles of four ReLUs each are within ε of f at every x in
+    [0, 1], in rational arithmetic. L is the Lipschitz constant of f.
+    """
     judge(within_tolerance, given=st.tuples(targets(0), TOLERANCES, SIDES)).supports()
 
 
 def test_error_is_within_the_modulus_of_continuity(judge):
+    """For m from 1 to 12 the m rectangles are within w(1/m) of f, w being its modulus of continuity. Their ReLUs merge
+    into 2m + 2, and the net's slope is the largest step over the width of the sides.
+    """
     judge(within_the_modulus, given=st.tuples(targets(0), st.integers(1, 12), SIDES)).supports()
 
 
 def test_control_a_target_that_jumps(judge):
-    """Whatever the number of rectangles, and for every other continuous function too."""
+    """If f jumps by 1 or more, no net is within these ε, whatever the number of rectangles, and no other continuous
+    function is.
+    """
     judge(
         within_tolerance, given=st.tuples(targets(1, -1, 2), TOLERANCES, SIDES), error=least_error_of_any_net
     ).refutes()
@@ -220,6 +223,7 @@ def test_control_modulus_of_a_quarter_of_a_cell(judge):
 
 
 def test_no_boxes_of_two_inputs(judge):
+    """Twenty-five nets of one to eight units with whole weights up to 2 and biases up to 3 in size, and a cross."""
     judge(is_no_box, given=PLANES).supports()
 
 
@@ -227,20 +231,17 @@ def test_control_a_second_layer_makes_a_box(judge):
     judge(is_no_box, given=PLANES, output=two_layers).refutes()
 
 
-def figure(measured: "Measured", ax: "Axes") -> None:
-    """A target and its rectangles, and a target with a jump and its own."""
+def figure(measured: Measured, ax: Axes) -> None:
+    """Sixteen rectangles stay near a continuous function; where it jumps by 1 they miss it by half of that or more."""
     heights = [Fraction(i, 4) for i in (0, 3, 1, 4, 3, -1, 0, 2)]
-    for jump, color, base, name in ((0, "C0", 0.0, "continuous"), (1, "C1", 2.6, "with a jump of 1")):
+    for jump, base, name, role in ((0, 0.0, "continuous", ""), (1, 2.6, "with a jump of 1", " (control)")):
         target, f = (heights, Fraction(jump)), continuous_part((heights, Fraction(0)))
         net = rectangles(target, 16, Fraction(1, 20))
         corners = sorted({*f.breakpoints, Fraction(0), AT, Fraction(1)})
         for part, lift in (([x for x in corners if x <= AT], 0), ([x for x in corners if x >= AT], jump)):
-            ax.plot([float(x) for x in part], [base + float(f(x) + lift) for x in part], color="0.5", linewidth=1)
+            draw.reference(ax, part, [base + float(f(x) + lift) for x in part], style="0.5-")
         shown = [Fraction(0), *(x for x in net.breakpoints if 0 < x < 1), Fraction(1)]
         error = float(error_of_rectangles(target, 16, Fraction(1, 20)))
-        label = f"{name}: 16 rectangles, error {error:.2f}"
-        ax.plot([float(x) for x in shown], [base + float(net(x)) for x in shown], color=color, label=label)
-    ax.set_xlabel("x")
-    ax.set_ylabel("f and its rectangles (one above the other)", fontsize=9)
-    ax.set_ylim(top=5.6)
-    ax.legend(fontsize=8, loc="upper left")
+        draw.curve(ax, shown, [base + float(net(x)) for x in shown], f"{name}: error {error:.2f}{role}", marks=False)
+    ax.set(xlabel="x", ylabel="f, and sixteen rectangles")
+    draw.key(ax)

@@ -5,11 +5,13 @@ than trivial is that it holds for all x of the compact set at once, and that is 
 deck credits Sonoda & Murata, who recover a function from an integral over infinitely many ReLU units, almost everywhere
 and in L2; that finitely many units suffice in the sup distance on any compact set is Leshno et al. 1993.
 
-On [0, 1] the claim has a proof by construction. Let f change by at most L |s - t| between s and t, and let the net join
+On [0, 1] the claim has a proof by construction. Let f change by at most L |s − t| between s and t, and let the net join
 the values of f at the h + 1 points i/h by straight lines, which takes h ReLU units, one for each point but the last.
-At x = (1 - w) s + w t between two neighbours s, t = s + 1/h the net is (1 - w) f(s) + w f(t), so it is off by at most
-(1 - w) |f(x) - f(s)| + w |f(x) - f(t)| <= 2 w (1 - w) L / h <= L / (2h); and L / (2h) <= eps once h >= L / (2 eps).
+At x = (1 − w) s + w t between two neighbours s, t = s + 1/h the net is (1 − w) f(s) + w f(t), so it is off by at most
+(1 − w) |f(x) − f(s)| + w |f(x) − f(t)| ≤ 2 w (1 − w) L / h ≤ L / (2h); and L / (2h) ≤ ε once h ≥ L / (2ε).
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
 
-from claimlab import Certificate, Claim, Property
+from claimlab import Certificate, Claim, Property, draw
 from claimlab.measure.piecewise import (
     Layer,
     PiecewiseLinear,
@@ -42,10 +44,9 @@ CLAIM = Claim(
     version=1,
     finding="holds",
     says="Nets with one hidden layer are dense in the continuous functions on a compact set with ReLU units too.",
-    statement="For random piecewise-linear f on [0, 1] with 3 to 12 equispaced rational corners, of Lipschitz constant "
-    "L, and eps from 2/17 to 8/17, the net of one input, h = ceil(L / (2 eps)) ReLU units and an output bias that "
-    "interpolates f at 0, 1/h, ..., 1 is within eps of f at every x in [0, 1], computed exactly. Two units are not "
-    "enough for every such f and eps, and with the identity in place of the ReLU no number of units is.",
+    statement="One hidden layer of ReLU units comes as near as one likes to a piecewise-linear function on [0, 1], at "
+    "every x at once: it joins the function's values on a fine enough grid. Two units are not enough for every "
+    "function and tolerance, and with the identity in place of the ReLU no number of units is.",
     reason="In one dimension a net that interpolates on a fine enough grid is within L / (2h), and that for all x at "
     "once, which the deck's formula leaves out. On compact sets of any dimension every continuous activation that is "
     "no polynomial will do (Leshno et al. 1993).",
@@ -56,7 +57,7 @@ CLAIM = Claim(
 )
 
 World = tuple[list[Fraction], Fraction]
-"""The heights of a target f at equispaced corners, from 0 to 1, and the tolerance eps."""
+"""The heights of a target f at equispaced corners, from 0 to 1, and the tolerance ε."""
 
 HEIGHTS = st.sampled_from(sorted((Fraction(i, 4) for i in range(-4, 5)), key=abs))
 TOLERANCES = st.sampled_from([Fraction(i, 17) for i in (8, 5, 3, 2)])  # not multiples of the heights' quarters
@@ -73,7 +74,7 @@ def target(heights: list[Fraction]) -> PiecewiseLinear:
 
 
 def interpolating_net(f: PiecewiseLinear, units: int) -> list[Layer]:
-    """Unit i is relu(x - i/h) and bends the output by what the slopes of the chords left and right of i/h differ."""
+    """Unit i is relu(x − i/h) and bends the output by what the slopes of the chords left and right of i/h differ."""
     knots = [Fraction(i, units) for i in range(units + 1)]
     slopes = [(f(t) - f(s)) * units for s, t in pairwise(knots)]
     bends = [slopes[0], *(after - before for before, after in pairwise(slopes))]
@@ -81,7 +82,7 @@ def interpolating_net(f: PiecewiseLinear, units: int) -> list[Layer]:
 
 
 def enough_units(f: PiecewiseLinear, tolerance: Fraction) -> int:
-    """h = ceil(L / (2 eps)), and one for a constant f."""
+    """h = ⌈L / (2ε)⌉, and one for a constant f."""
     return max(1, ceil(lipschitz(f) / (2 * tolerance)))
 
 
@@ -111,6 +112,7 @@ def least_error_without_activation(f: PiecewiseLinear, units: int) -> Fraction:
 
 def within_tolerance(
     world: World,
+    *,
     units: Callable[[PiecewiseLinear, Fraction], int] = enough_units,
     error: Callable[[PiecewiseLinear, int], Fraction] = error_of_the_interpolating_net,
 ) -> Certificate:
@@ -127,33 +129,33 @@ def within_tolerance(
 
 
 def test_claim(judge):
+    """Forty random f with 3 to 12 equispaced corners at multiples of 1/4 from −1 to 1, ε from 2/17 to 8/17: the net of
+    h = ⌈L / (2ε)⌉ units and an output bias that interpolates f at 0, 1/h, ..., 1 is within ε of f at every x in
+    [0, 1], in rational arithmetic. L is the Lipschitz constant of f.
+    """
     judge(within_tolerance, given=worlds()).supports()
 
 
 def test_control_two_units_whatever_the_tolerance(judge):
+    """By a lower bound on the error of every net of two units."""
     judge(
         within_tolerance, given=worlds(corners=9), units=lambda f, tolerance: 2, error=least_error_of_any_net
     ).refutes()
 
 
 def test_control_identity_activation(judge):
+    """By a lower bound on the error of every net without an activation."""
     judge(within_tolerance, given=worlds(), error=least_error_without_activation).refutes()
 
 
-def figure(measured: "Measured", ax: "Axes") -> None:
-    """The exact error for one target against the number of units, with the bound and with what the control reaches."""
+def figure(measured: Measured, ax: Axes) -> None:
+    """The error of a ReLU net falls with its units, below the bound; with the identity no number of units helps."""
     x = [Fraction(i, 101) for i in (0, 17, 31, 38, 59, 74, 83, 101)]
     f = through(zip(x, map(Fraction, ("0", "1/2", "-1/4", "1/4", "-1/2", "1", "1/2", "3/4")), strict=True))
     units = [1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64]
-    ax.plot(units, [float(lipschitz(f) / (2 * h)) for h in units], color="0.5", linestyle="--", label="bound L / (2h)")
-    errors = [float(error_of_the_interpolating_net(f, h)) for h in units]
-    ax.plot(units, errors, color="C0", marker="o", markersize=4, label="ReLU net that interpolates")
-    straight = float(least_error_without_activation(f, 1))
-    ax.axhline(straight, color="C1", label="identity activation: no net is nearer")
-    ax.set_xscale("log")
-    ax.set_xticks([2**i for i in range(7)], labels=[str(2**i) for i in range(7)], minor=False)
-    ax.set_xticks([], minor=True)
-    ax.set_yscale("log")
-    ax.set_xlabel("hidden units h")
-    ax.set_ylabel("largest error on [0, 1]")
-    ax.legend()
+    draw.numbers(ax.xaxis, [2**i for i in range(7)], log=True)
+    ax.set(yscale="log", xlabel="hidden units h", ylabel="largest error on [0, 1]")
+    draw.reference(ax, units, lambda h: lipschitz(f) / (2 * h), "bound L / (2h)")
+    draw.curve(ax, units, lambda h: error_of_the_interpolating_net(f, h), "ReLU net that interpolates", marks=True)
+    draw.curve(ax, units, lambda h: least_error_without_activation(f, 1), "identity: no net is nearer (control)")
+    draw.key(ax)

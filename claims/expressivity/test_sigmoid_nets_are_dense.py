@@ -1,25 +1,27 @@
 """One hidden layer of sigmoid units comes as near to a continuous function as one likes.
 
-Slide: Universal Function Approximation. For a continuous, bounded, increasing activation sigma the deck takes nets of
-the form v_1 sigma(w_1 x + b_1) + ... + v_N sigma(w_N x + b_N), with no bias at the output. As printed there the bound
+Slide: Universal Function Approximation. For a continuous, bounded, increasing activation σ the deck takes nets of
+the form v₁ σ(w₁ x + b₁) + ... + v_N σ(w_N x + b_N), with no bias at the output. As printed there the bound
 is on the error at one x, and then there is nothing to prove: a constant is right at one x. What the theorem says, and
-what is tested, is that one net is within eps for all x of the compact set at once.
+what is tested, is that one net is within ε for all x of the compact set at once.
 
-On [0, 1], with sigma rising from 0 to 1, a staircase will do. Let f change by at most L |s - t| between s and t, cut
-[0, 1] into h = ceil(L / eps) cells, and let a unit of weight K, with value 1/2 in the middle of the cell, lift the net
+On [0, 1], with σ rising from 0 to 1, a staircase will do. Let f change by at most L |s − t| between s and t, cut
+[0, 1] into h = ⌈L / ε⌉ cells, and let a unit of weight K, with value 1/2 in the middle of the cell, lift the net
 from f at the cell's left end to f at its right end; one more unit, of weight 0, is the constant f(0). Where x lies in a
 cell, the cell's own unit makes a mean of f at the two ends in which the nearer end counts for half or more, so it errs
-by at most L / (2h) <= eps / 2. The middles of all other cells are 1/(2h) away or more. With K so large that a unit is
-there within eps / (4L) of 0 or 1, each of them errs by at most that part of its step, of L / h at most: together less
-than eps / 4. So the staircase is within 3/4 eps of f.
+by at most L / (2h) ≤ ε / 2. The middles of all other cells are 1/(2h) away or more. With K so large that a unit is
+there within ε / (4L) of 0 or 1, each of them errs by at most that part of its step, of L / h at most: together less
+than ε / 4. So the staircase is within 3/4 ε of f.
 
-The distance is bounded in float64 (see `claimlab.measure.supnorm`). What is off by how much, with u = 2^-53? In
-K (x - middle) + shift three roundings count, which move a unit by at most 3u times the largest |t sigma'(t)| and
-|shift sigma'(t)|, both below 1; numpy's sigma is good to a few u. The steps, of a sum below 30 for 12 heights in
-[-1, 1], are multiplied and added up: 190 units or fewer, 200u of that sum. Together less than 300u * 30 = 1e-12 for the
+The distance is bounded in float64 (see `claimlab.measure.supnorm`). What is off by how much, with u = 2⁻⁵³? In
+K (x − middle) + shift three roundings count, which move a unit by at most 3u times the largest |t σ'(t)| and
+|shift σ'(t)|, both below 1; numpy's σ is good to a few u. The steps, of a sum below 30 for 12 heights in
+[−1, 1], are multiplied and added up: 190 units or fewer, 200u of that sum. Together less than 300u · 30 = 10⁻¹² for the
 net and for the sum of what its units vary by. f is interpolated between numbers below 1 at slopes of at most 22: less
-than 100u = 1e-13. `ROUNDING` is fifty times more.
+than 100u = 10⁻¹³. `ROUNDING` is fifty times more.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +32,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from hypothesis import strategies as st
 
-from claimlab import Certificate, Claim, Property
+from claimlab import Certificate, Claim, Property, draw
 from claimlab.measure.piecewise import PiecewiseLinear, lipschitz, through
 from claimlab.measure.supnorm import sup_bounds
 
@@ -47,13 +49,12 @@ CLAIM = Claim(
     finding="holds",
     says="With a continuous, bounded, increasing activation, nets with one hidden layer are dense in the continuous "
     "functions on a compact set.",
-    statement="For random piecewise-linear f on [0, 1] with 3 to 12 equispaced corners, of Lipschitz constant L, eps "
-    "from 2/17 to 8/17 and five activations that rise from 0 to 1 (logistic, arc tangent, softsign, a ramp, a Gumbel "
-    "distribution), a staircase net of ceil(L / eps) + 1 units, with no output bias, is within eps of f at every x in "
-    "[0, 1]: a bound in float64, rounding included. With the square as activation no number of units is.",
-    reason="A staircase of steep enough units is within 3/4 eps for all x at once. The deck's formula lacks 'for all "
-    "x': read as printed, for one x, constants satisfy it. Increasing is more than is needed: bounded and not "
-    "constant will do (Hornik 1991), and among continuous activations only polynomials fail (Leshno et al. 1993).",
+    statement="One hidden layer of sigmoid units comes as near as one likes to a piecewise-linear function on [0, 1], "
+    "at every x at once: a staircase of steep units, with no output bias, for each of five activations that rise from "
+    "0 to 1. With the square as activation no number of units does.",
+    reason="A staircase of steep enough units is within 3/4 ε for all x at once. The deck's formula lacks 'for all x': "
+    "read as printed, for one x, constants satisfy it. Increasing is more than is needed: bounded and not constant "
+    "will do (Hornik 1991), and among continuous activations only polynomials fail (Leshno et al. 1993).",
     scope="one input, Lipschitz targets, weights that are written down, not trained, and as large as the tails of the "
     "activation ask for",
     source="Cybenko 1989 (Math. Control Signals Systems 2, 303-314); Funahashi 1989; Hornik 1991 (Neural Networks 4, "
@@ -62,7 +63,7 @@ CLAIM = Claim(
 )
 
 World = tuple[str, list[Fraction], Fraction]
-"""An activation, the heights of a target f at equispaced corners from 0 to 1, and the tolerance eps."""
+"""An activation, the heights of a target f at equispaced corners from 0 to 1, and the tolerance ε."""
 
 HEIGHTS = st.sampled_from(sorted((Fraction(i, 4) for i in range(-4, 5)), key=abs))
 TOLERANCES = st.sampled_from([Fraction(i, 17) for i in (8, 5, 3, 2)])  # not multiples of the heights' quarters
@@ -71,7 +72,7 @@ ROUNDING = 5e-11
 
 @dataclass(frozen=True)
 class Activation:
-    """A continuous function that rises from 0 at -inf to 1 at inf, and where it takes a value strictly between."""
+    """A continuous function that rises from 0 at −∞ to 1 at ∞, and where it takes a value strictly between."""
 
     value: Callable[[np.ndarray], np.ndarray]
     where: Callable[[float], float]
@@ -96,7 +97,7 @@ def target(heights: list[Fraction]) -> PiecewiseLinear:
 
 @dataclass(frozen=True)
 class Staircase:
-    """The net: its units' (w_i, b_i) are (0, shift) first and then (steepness, shift - steepness * middle_i)."""
+    """The net: its units' (wᵢ, bᵢ) are (0, shift) first and then (steepness, shift − steepness · middleᵢ)."""
 
     activation: Activation
     shift: float  # where the activation is 1/2
@@ -114,7 +115,7 @@ class Staircase:
 
 
 def staircase(f: PiecewiseLinear, tolerance: Fraction, activation: Activation) -> Staircase:
-    """One unit for the constant f(0), and one for each of ceil(L / eps) steps."""
+    """One unit for the constant f(0), and one for each of ⌈L / ε⌉ steps."""
     steps = ceil(lipschitz(f) / tolerance)
     levels = [f(Fraction(i, max(steps, 1))) for i in range(steps + 1)]
     shift = activation.where(0.5)
@@ -150,9 +151,9 @@ def error_of_the_staircase(f: PiecewiseLinear, tolerance: Fraction, activation: 
 
 
 def least_error_of_squares(f: PiecewiseLinear, tolerance: Fraction, activation: Activation) -> Fraction:
-    """A lower bound on the sup distance of every net, of any number of units, when the activation is t^2 instead.
+    """A lower bound on the sup distance of every net, of any number of units, when the activation is t² instead.
 
-    Such a net is a polynomial of degree 2, so y0 - 3 y1 + 3 y2 - y3 is 0 for its values at four equispaced points. For
+    Such a net is a polynomial of degree 2, so y₀ − 3 y₁ + 3 y₂ − y₃ is 0 for its values at four equispaced points. For
     those of f it is D, say; each y is off by the sup distance at most, so that is |D| / 8 at least.
     """
     y0, y1, y2, y3 = (f(Fraction(i, 3)) for i in range(4))
@@ -160,7 +161,7 @@ def least_error_of_squares(f: PiecewiseLinear, tolerance: Fraction, activation: 
 
 
 def distances_of_constants(f: PiecewiseLinear) -> np.ndarray:
-    """|f(x) - c| for constants c halfway between any two of f's heights (rows), x its corners and ends (columns)."""
+    """|f(x) − c| for constants c halfway between any two of f's heights (rows), x its corners and ends (columns)."""
     heights = [f(x) for x in (Fraction(0), *f.breakpoints, Fraction(1))]
     constants = {(u + v) / 2 for u in heights for v in heights}
     return np.array([[abs(y - c) for y in heights] for c in constants])
@@ -172,12 +173,13 @@ def error_for_one_x(f: PiecewiseLinear, tolerance: Fraction, activation: Activat
 
 
 def least_error_for_all_x(f: PiecewiseLinear, tolerance: Fraction, activation: Activation) -> Fraction:
-    """There is a constant for all x: the least, over constants, of the largest error; half of max f - min f."""
+    """There is a constant for all x: the least, over constants, of the largest error; half of max f − min f."""
     return distances_of_constants(f).max(axis=1).min()
 
 
 def within_tolerance(
     world: World,
+    *,
     error: Callable[[PiecewiseLinear, Fraction, Activation], float | Fraction] = error_of_the_staircase,
 ) -> Certificate:
     """Whether the error is within the tolerance.
@@ -192,10 +194,15 @@ def within_tolerance(
 
 
 def test_claim(judge):
+    """Forty random f with 3 to 12 equispaced corners at multiples of 1/4 from −1 to 1, ε from 2/17 to 8/17, and the
+    logistic, arc tangent, softsign, a ramp or a Gumbel distribution: ⌈L / ε⌉ + 1 units are within ε of f at every x in
+    [0, 1], L being the Lipschitz constant of f; a bound in float64, rounding included.
+    """
     judge(within_tolerance, given=WORLDS).supports()
 
 
 def test_printed_for_one_x_constants_suffice(judge):
+    """As printed: for each x there is a constant within ε of f there, for the same forty f, in rational arithmetic."""
     judge(within_tolerance, given=WORLDS, error=error_for_one_x).supports()
 
 
@@ -204,20 +211,19 @@ def test_control_constants_for_all_x(judge):
 
 
 def test_control_square_activation(judge):
+    """By a lower bound on the error of every net of squares."""
     judge(within_tolerance, given=WORLDS, error=least_error_of_squares).refutes()
 
 
-def figure(measured: "Measured", ax: "Axes") -> None:
-    """A target with its tolerance, a staircase of logistic units, and a net of squares."""
-    f = target([Fraction(i, 4) for i in (0, 3, -2, 1, 4, -1)])
-    tolerance = Fraction(5, 17)
+def figure(measured: Measured, ax: Axes) -> None:
+    """A staircase of steep sigmoid units stays within ε of its target everywhere; units that square make a parabola."""
+    f, tolerance = target([Fraction(i, 4) for i in (0, 3, -2, 1, 4, -1)]), Fraction(5, 17)
     net = staircase(f, tolerance, ACTIVATIONS["logistic"])
     x = grid(net, np.linspace(0, 1, 401))
     y, eps = np.array([float(f(Fraction(t))) for t in x]), float(tolerance)
-    ax.fill_between(x, y - eps, y + eps, color="0.88", label=f"f and eps = {eps:.2f}")
+    ax.fill_between(x, y - eps, y + eps, color="0.88", label=f"f, and f ± ε = {eps:.2f}")
     ax.plot(x, y, color="0.4", linewidth=1)
-    ax.plot(x, net(x), color="C0", label=f"{len(net.output)} logistic units")
-    ax.plot(x, np.polyval(np.polyfit(x, y, 2), x), color="C1", label="squares: a parabola (least squares)")
-    ax.set_xlabel("x")
-    ax.set_ylabel("output")
-    ax.legend(fontsize=8)
+    draw.curve(ax, x, net(x), f"{len(net.output)} logistic units", marks=False)
+    draw.curve(ax, x, np.polyval(np.polyfit(x, y, 2), x), "squares, least squares (control)", marks=False)
+    ax.set(xlabel="x", ylabel="output")
+    draw.key(ax)

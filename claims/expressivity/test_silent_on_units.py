@@ -1,18 +1,20 @@
 """The universal approximation theorem says nothing about the number of hidden units.
 
 Slide: Problem solved? The theorem is one statement for every continuous function, so any number of units it named would
-have to do for all of them. Here is why none does, for ReLU units, one input and the targets sin(2 pi m x) on [0, 1],
-all of them smooth and between -1 and 1.
+have to do for all of them. Here is why none does, for ReLU units, one input and the targets sin(2πmx) on [0, 1],
+all of them smooth and between −1 and 1.
 
-The target is 1, -1, 1, -1, ... at its 2m extrema. A net that is within less than 1 of it there has the same signs, so
-it changes sign between any two neighbours, 2m - 1 times. But h ReLU units bend a net of one input at h places at most,
-so it has h + 1 straight pieces, and a straight piece changes sign once. Hence h + 1 >= 2m - 1: whatever h is offered,
-m = h + 2 waves are too many. The bound is nearly the best there is: a zigzag of 2m - 1 units does come that near.
+The target is 1, −1, 1, −1, ... at its 2m extrema. A net that is within less than 1 of it there has the same signs, so
+it changes sign between any two neighbours, 2m − 1 times. But h ReLU units bend a net of one input at h places at most,
+so it has h + 1 straight pieces, and a straight piece changes sign once. Hence h + 1 ≥ 2m − 1: whatever h is offered,
+m = h + 2 waves are too many. The bound is nearly the best there is: a zigzag of 2m − 1 units does come that near.
 
-The zigzag's distance from the sine is bounded in float64 (see `claimlab.measure.supnorm`): with u = 2^-53, rounding
-2 pi m x moves the sine by at most 2 pi m * 4u, the zigzag's slopes of 4m/3 move it by less, and each is computed to a
-few u. For m <= 100 that is below 3000u = 4e-13; `ROUNDING` is twice that.
+The zigzag's distance from the sine is bounded in float64 (see `claimlab.measure.supnorm`): with u = 2⁻⁵³, rounding
+2πmx moves the sine by at most 2πm · 4u, the zigzag's slopes of 4m/3 move it by less, and each is computed to a
+few u. For m ≤ 100 that is below 3000u = 4 · 10⁻¹³; `ROUNDING` is twice that.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -24,7 +26,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from claimlab import Certificate, Claim, Exact
+from claimlab import Certificate, Claim, Exact, draw
 from claimlab.measure.piecewise import Layer, function_of, through
 from claimlab.measure.supnorm import sup_bounds
 
@@ -40,10 +42,9 @@ CLAIM = Claim(
     version=1,
     finding="holds",
     says="The universal approximation theorem does not tell how many hidden units a function takes.",
-    statement="For every number of ReLU units h from 0 to 64, with any weights, biases and output bias, all nets with "
-    "one hidden layer miss sin(2 pi m x), m = h + 2, by 1 or more somewhere on [0, 1]. For m = 2 to 24 the least "
-    "number that comes nearer than 1 is 2m - 2 or 2m - 1: fewer cannot change sign often enough, and a zigzag of "
-    "2m - 1 units is within 0.75.",
+    statement="Whatever number of ReLU units is named, there is a smooth wave that no net with one hidden layer of so "
+    "many units comes near to, whatever its weights. A sine of m periods takes 2m − 2 or 2m − 1 units: fewer cannot "
+    "change sign often enough.",
     reason="The theorem's statement is the same for all these targets while the units they take grow without bound. "
     "More has to be known of a function, such as its Lipschitz constant, before a number can be given.",
     scope="one input, one hidden layer of ReLU units; the targets grow steeper with m",
@@ -58,7 +59,7 @@ ROUNDING = 1e-12
 
 
 def extrema(waves: int) -> list[tuple[Fraction, int]]:
-    """Where sin(2 pi m x) is 1 or -1 on [0, 1], and which: the sine of an odd multiple of pi/2."""
+    """Where sin(2πmx) is 1 or −1 on [0, 1], and which: the sine of an odd multiple of π/2."""
     return [(Fraction(2 * k + 1, 4 * waves), (-1) ** k) for k in range(2 * waves)]
 
 
@@ -70,7 +71,7 @@ def fewest_units(waves: int) -> int:
 
 def zigzag_net(waves: int) -> list[Layer]:
     """The net through a third of the target's height at its extrema, straight from 0 to the second and from the last
-    but one to 1: one unit for the slope at 0 and one for each of the 2m - 2 kinks.
+    but one to 1: one unit for the slope at 0 and one for each of the 2m − 2 kinks.
     """
     points = [(x, Fraction(y, 3)) for x, y in extrema(waves)]
     slopes = [(v - u) / (t - s) for (s, u), (t, v) in pairwise(points)]
@@ -98,13 +99,16 @@ def units_of_the_zigzag(waves: int) -> float:
 
 
 def no_number_is_enough(
-    waves: Callable[[int], int] = lambda units: units + 2, needed: Callable[[int], float] = fewest_units
+    *,
+    waves: Callable[[int], int] = lambda units: units + 2,
+    needed: Callable[[int], float] = fewest_units,
+    most_units: int = 64,
 ) -> Certificate:
     """Whether for every number of units there is a target that needs more.
 
     The claim is shown with a lower bound on what is needed, the control is refuted with what is known to be enough.
     """
-    offered = range(65)
+    offered = range(most_units + 1)
     counts = [needed(waves(units)) for units in offered]
     return Certificate(
         all(count > units for count, units in zip(counts, offered, strict=True)),
@@ -112,8 +116,8 @@ def no_number_is_enough(
     )  # fmt: skip
 
 
-def least_number_is_known_to_within_one(most_waves: int = 24) -> Certificate:
-    """Whether 2m - 2 are needed and 2m - 1 are enough, for m = 2, 3, ..."""
+def least_number_is_known_to_within_one(*, most_waves: int = 24) -> Certificate:
+    """Whether 2m − 2 are needed and 2m − 1 are enough, for m = 2, 3, ..."""
     waves = range(2, most_waves + 1)
     needed = [fewest_units(m) for m in waves]
     enough = [units_of_the_zigzag(m) for m in waves]
@@ -126,7 +130,7 @@ def least_number_is_known_to_within_one(most_waves: int = 24) -> Certificate:
 
 @st.composite
 def attempts(draw: st.DrawFn, *, dropped: int) -> World:
-    """Functions with 2m - `dropped` kinks that follow the sine as well as they can.
+    """Functions with 2m − `dropped` kinks that follow the sine as well as they can.
 
     They are kinks at or near all but so many extrema, and heights that mostly have the target's sign. Hypothesis tries
     what comes first in a list first: a third of the height, exactly at the extrema, the outermost dropped.
@@ -154,16 +158,27 @@ def misses(world: World) -> Certificate:
 
 
 def test_claim(judge):
+    """For every number h from 0 to 64, all nets with one hidden layer of h ReLU units, with any weights, biases and
+    output bias, miss sin(2πmx), m = h + 2, by 1 or more somewhere on [0, 1].
+    """
     judge(no_number_is_enough).supports()
 
 
 def test_least_number_is_known_to_within_one(judge):
+    """For m from 2 to 24 no net of fewer than 2m − 2 units comes nearer to sin(2πmx) than 1 on all of [0, 1], and a
+    zigzag of 2m − 1 units is within 0.75.
+    """
     judge(least_number_is_known_to_within_one).supports()
+
+
+def test_control_one_slow_wave(judge):
+    """For the target with m = 1 a number of units can be named, and one unit is enough."""
+    judge(no_number_is_enough, waves=lambda units: 1, needed=units_of_the_zigzag).refutes()
 
 
 @pytest.mark.property(examples=40)
 def test_one_kink_too_few_misses(judge):
-    """The lower bound, tried on functions with 2m - 3 kinks."""
+    """The lower bound, tried on forty functions with 2m − 3 kinks, m from 2 to 4."""
     judge(misses, given=attempts(dropped=3)).supports()
 
 
@@ -172,17 +187,11 @@ def test_control_one_kink_more_does_not_miss(judge):
     judge(misses, given=attempts(dropped=2)).refutes()
 
 
-def test_control_one_slow_wave(judge):
-    """For the target with m = 1 a number of units can be named, and one unit is enough."""
-    judge(no_number_is_enough, waves=lambda units: 1, needed=units_of_the_zigzag).refutes()
-
-
-def figure(measured: "Measured", ax: "Axes") -> None:
-    """Units needed and units enough against the number of waves."""
+def figure(measured: Measured, ax: Axes) -> None:
+    """The units that a sine takes grow with its waves, without end, and for one wave (control) one unit is enough."""
     counts = measured["least_number_is_known_to_within_one"]
-    ax.plot(counts["waves"], counts["enough"], color="C0", marker="o", markersize=4, label="enough")
-    ax.plot(counts["waves"], counts["needed"], color="C0", linestyle=":", label="needed by every net")
-    ax.axhline(units_of_the_zigzag(1), color="C1", label="enough for one wave")
-    ax.set_xlabel("waves m of the target sin(2 pi m x) on [0, 1]")
-    ax.set_ylabel("ReLU units for an error below 1")
-    ax.legend()
+    draw.curve(ax, counts["waves"], counts["enough"], "enough", marks=True)
+    draw.reference(ax, counts["waves"], counts["needed"], "needed by every net", style=":")
+    draw.curve(ax, (1,), (units_of_the_zigzag(1),), "enough for one wave (control)")
+    ax.set(xlabel="waves m of the target sin(2πmx) on [0, 1]", ylabel="ReLU units for an error below 1")
+    draw.key(ax)

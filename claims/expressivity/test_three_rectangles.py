@@ -1,10 +1,12 @@
 """Rectangles that share an edge add up to a staircase without a glitch at the edge.
 
 Slide: Approximation with ReLU nets. A rectangle made of four ReLUs does not end at its right edge b: it falls from b to
-b + eps. A rectangle next to it rises from b to b + eps as well. Both are straight there, so that their sum is straight,
-from the one height to the other; no sum of heights appears, and no gap. This needs both sides to have the same eps and
-the same edge, and the control takes either away.
+b + ε. A rectangle next to it rises from b to b + ε as well. Both are straight there, so that their sum is straight,
+from the one height to the other; no sum of heights appears, and no gap. This needs both sides to have the same ε and
+the same edge, and the controls take either away.
 """
+
+from __future__ import annotations
 
 from fractions import Fraction
 from itertools import accumulate, pairwise
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import strategies as st
 
-from claimlab import Certificate, Claim, Property
+from claimlab import Certificate, Claim, Property, draw
 from claimlab.measure.piecewise import PiecewiseLinear, function_of
 
 if TYPE_CHECKING:
@@ -28,13 +30,12 @@ CLAIM = Claim(
     version=1,
     finding="holds",
     says="Three ReLU rectangles next to each other add up to a function with three steps.",
-    statement="In rational arithmetic, for two to four rectangles of any heights and widths, each of four ReLUs, with "
-    "sides eps wide and its left edge on the right edge of the one before, the sum is 0, each height in turn and 0, "
-    "flat but for [edge, edge + eps] at each edge, where it only rises or only falls. So it is for the deck's three, "
-    "of heights 0.4, 1.3 and 0.8. If the sides differ in eps, or the edges are a little apart or overlap, it is not.",
+    statement="Rectangles made of four ReLUs each, side by side, add up to a staircase: at each shared edge the sum "
+    "goes straight from the one height to the next, without overshoot or gap. This takes sides of the same width at "
+    "the same place.",
     reason="A side that falls and a side that rises over the same stretch, both straight, add up to a straight line; "
     "for this they must coincide exactly.",
-    scope="exact arithmetic; eps smaller than any of the widths, the same for all",
+    scope="exact arithmetic; ε smaller than any of the widths, the same for all rectangles",
     source="the deck's code, after a Quora answer by C. Davis",
     evidence=Property(examples=40),
 )
@@ -95,11 +96,16 @@ def hull(fall: tuple[Fraction, Fraction], rise: tuple[Fraction, Fraction]) -> tu
 
 
 def test_claim(judge):
+    """Forty rows of two to four rectangles in rational arithmetic, of any heights, widths above 1 and one ε below 1,
+    each with its left edge on the right edge of the one before. The sum is 0, each height in turn and 0, and flat but
+    for [edge, edge + ε] at each edge, where it only rises or only falls.
+    """
     judge(crosses_without_a_glitch, given=rows()).supports()
 
 
 @pytest.mark.exact
 def test_the_three_of_the_deck(judge):
+    """The deck's three: heights 0.4, 1.3 and 0.8 on [−1, 0], [0, 1] and [1, 2], ε = 10⁻⁷."""
     judge(crosses_without_a_glitch, row=DECK).supports()
 
 
@@ -108,26 +114,21 @@ def test_control_sides_that_differ_in_eps(judge):
 
 
 def test_control_edges_apart_or_overlapping(judge):
+    """Edges up to 1/16 apart."""
     judge(crosses_without_a_glitch, given=rows(apart=True)).refutes()
 
 
-def figure(measured: "Measured", ax: "Axes") -> None:
-    """One rectangle and three, as in the deck, and the three with sides that differ in eps."""
-    differ = [(a, b, height, Fraction(eps)) for (a, b, height, _), eps in zip(DECK, ("0.1", "0.3", "0.1"), strict=True)]
-    drawn = [
-        ("one, eps = 1e-7", DECK[1:2], "C0"),
-        ("three, eps = 1e-7", DECK, "C0"),
-        ("eps = 0.1, 0.3, 0.1", differ, "C1"),
-    ]
-    for place, (name, row, color) in enumerate(drawn):
+def figure(measured: Measured, ax: Axes) -> None:
+    """Three rectangles that share their edges make clean steps; if their sides differ in width, the sum bulges."""
+    widths = ("0.1", "0.3", "0.1")
+    differ = [(a, b, height, Fraction(eps)) for (a, b, height, _), eps in zip(DECK, widths, strict=True)]
+    drawn = {"one, ε = 10⁻⁷": DECK[1:2], "three, ε = 10⁻⁷": DECK, "ε = 0.1, 0.3, 0.1 (control)": differ}
+    for place, (name, row) in enumerate(drawn.items()):
         f, base = sum_of(row), 1.7 * (len(drawn) - 1 - place)
         xs = [Fraction(-3), *f.breakpoints, Fraction(3)]
-        ax.plot([float(x) for x in xs], [base + float(f(x)) for x in xs], color=color)
+        draw.curve(ax, xs, [base + float(f(x)) for x in xs], "(control)" if row is differ else "", marks=False)
         ax.text(-2.95, base + 0.25, name, fontsize=9)
-    ax.set_yticks(
-        [1.7 * place + height for place in range(3) for height in (0, 0.4, 0.8, 1.3)],
-        labels=["0", "0.4", "0.8", "1.3"] * 3,
-        fontsize=7,
-    )
-    ax.set_xlabel("x")
-    ax.set_ylabel("sum of rectangles")
+    heights = (0, 0.4, 0.8, 1.3)
+    draw.names(ax.yaxis, heights * 3, at=[1.7 * place + height for place in range(3) for height in heights])
+    ax.tick_params(axis="y", labelsize=7)
+    ax.set(xlabel="x", ylabel="sum of rectangles")
