@@ -4,6 +4,8 @@ Slides: MLP Loss and Stochastic MLP Loss. Both show one short program: thirty sa
 and no biases, and its mean squared error. The program makes three mistakes. Here each can be made or mended by itself.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from fractions import Fraction
 from functools import cache
@@ -27,9 +29,9 @@ CLAIM = Claim(
     version=1,
     finding="false",
     says="A short Python program computes the loss of a net with one hidden ReLU unit on thirty samples.",
-    statement="With three mistakes mended (weights given, both arguments passed to the loss, the net's arguments in "
-    "order) the program gives the mean squared error of w2 relu(w1 x) at every rational weight pair. On the slide's "
-    "samples its minimum is .20938, reached where w1 > 0 and w1 w2 = 1.94866, and it is 5.68550 wherever w1 <= 0.",
+    statement="With three mistakes mended, weights that nobody gave, an argument that the loss is not passed, and "
+    "arguments of the net that are out of order, the program gives the mean squared error of w₂ relu(w₁ x) at every "
+    "rational weight pair.",
     reason="As shown it stops with a NameError, with weights given it stops with a TypeError, and with both of these "
     "mended it still computes another net, because the weights are passed where the input belongs.",
     scope="the slide's own samples, numpy's RandomState(42); rational arithmetic",
@@ -81,11 +83,11 @@ def least_squares() -> tuple[Fraction, Fraction, Fraction]:
 
 
 def computes_the_loss(**mended: bool) -> Certificate:
-    """Whether the program gives the mean squared error of w2 relu(w1 x) at every rational weight pair.
+    """Whether the program gives the mean squared error of w₂ relu(w₁ x) at every rational weight pair.
 
-    All inputs are positive, so with slope a, floor f and mean square p that error is f + p (max(w1, 0) w2 - a)^2.
-    On either side of w1 = 0 it and the program's result are polynomials of degree two in w1 and in w2. Two of these
-    that agree on three by three points are the same, so the pairs from -2 to 2 are a proof for every pair.
+    All inputs are positive, so with slope a, floor f and mean square p that error is f + p (max(w₁, 0) w₂ − a)².
+    On either side of w₁ = 0 it and the program's result are polynomials of degree two in w₁ and in w₂. Two of these
+    that agree on three by three points are the same, so the pairs from −2 to 2 are a proof for every pair.
     """
     loss = program(**mended)
     slope, floor, power = least_squares()
@@ -104,13 +106,14 @@ def computes_the_loss(**mended: bool) -> Certificate:
     )  # fmt: skip
 
 
-def test_claim(judge):
-    judge(computes_the_loss).supports()
-
-
 def test_deck_wording(judge):
     """As shown, with all three mistakes, Python does not know w1."""
     judge(computes_the_loss, weights_given=False, target_given=False, input_first=False).refutes()
+
+
+def test_claim(judge):
+    """On the slide's samples the least loss is 0.20938, where w₁ > 0 and w₁ w₂ = 1.94866; for w₁ ≤ 0 it is 5.68550."""
+    judge(computes_the_loss).supports()
 
 
 def test_control_loss_called_with_one_argument(judge):
@@ -119,17 +122,17 @@ def test_control_loss_called_with_one_argument(judge):
 
 
 def test_control_arguments_swapped(judge):
-    """It runs, and computes x relu(w2 w1): at (-1, -a) it reports the minimum where the net's output is zero."""
+    """It runs, and computes x relu(w₂ w₁): at (−1, −a) it reports the minimum where the net's output is zero."""
     judge(computes_the_loss, input_first=False).refutes()
 
 
-def figure(measured: "Measured", ax: "Axes") -> None:
-    """The loss along w1 with w2 = -a: with the arguments swapped there is a valley that the net does not have."""
+def figure(measured: Measured, ax: Axes) -> None:
+    """The loss along w₁ with w₂ = −a: with the arguments swapped there is a valley that the net does not have."""
     slope = Fraction(float(measured["claim"]["slope"]))
     grid = [Fraction(step, 20) for step in range(-50, 21)]
-    for input_first, label, style in ((True, "w2 relu(w1 x)", "C0-"), (False, "arguments swapped", "C1--")):
+    for input_first, label, style in ((True, "w₂ relu(w₁ x)", "C0-"), (False, "arguments swapped", "C1--")):
         loss = program(input_first=input_first)
         draw.curve(ax, grid, [loss(w, -slope) for w in grid], label, style=style)
-    ax.set(xlabel=f"w1 (w2 = \N{MINUS SIGN}{float(slope):.2f})", ylabel="mean squared error")
+    ax.set(xlabel=f"w₁ (w₂ = \N{MINUS SIGN}{float(slope):.2f})", ylabel="mean squared error")
     ax.set_ylim(0, 3 * float(measured["claim"]["plateau"]))
     draw.key(ax)

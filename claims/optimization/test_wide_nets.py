@@ -15,20 +15,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from claimlab import Claim, Rows, Statistical, draw
+from claimlab import Claim, Rows, Seeds, Statistical, draw
 from claimlab.data.moons import two_moons
 from claimlab.measure.fit import accuracy, interpolates, logistic
 from claimlab.nets import MLP
 from claimlab.parts import parts
-from claimlab.seeds import Seeds
 from claimlab.train import train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from claimlab.report.figures import Measured
-
-STEPS = 500
 
 CLAIM = Claim(
     id="optimization/wide-nets-reach-zero-training-error",
@@ -38,9 +35,8 @@ CLAIM = Claim(
     finding="holds",
     says="When the net is wide enough, training can often drive the training error to zero.",
     statement=(
-        "A net with one hidden layer of 256 ReLU units (He init) classifies all of 30 two-moons points correctly "
-        "within 500 steps of full-batch gradient descent (logistic loss, learning rate 0.5, momentum 0.9), although "
-        "no straight line separates them."
+        "Full-batch gradient descent teaches a net with one hidden layer of 256 ReLU units to classify all of 30 "
+        "two-moons points correctly, although no straight line separates them."
     ),
     reason=(
         "Every seed gets there, half of them within about thirty steps, while two hidden units never do under the same "
@@ -52,20 +48,34 @@ CLAIM = Claim(
 )
 
 
-def trial(seeds: Seeds, width: int = 256, *, contradictory: bool = False) -> Rows:
-    """A seed draws the points and the initialisation; `contradictory` puts a point of each class in the same place."""
-    world = two_moons(seeds, n=30, n_test=2)
+STEPS = 500
+
+
+def trial(
+    seeds: Seeds,
+    *,
+    width: int = 256,
+    points: int = 30,
+    rate: float = 0.5,
+    steps: int = STEPS,
+    contradictory: bool = False,
+) -> Rows:
+    """A seed draws the points and the initialisation; `contradictory` puts a point of each class in the same place.
+
+    The premise is that no straight line separates the points, so that there is something for the hidden units to do.
+    """
+    world = two_moons(seeds, n=points, n_test=2)
     if contradictory:
         world.x[:, -1] = world.x[:, 0]
     net = MLP((2, width, 1))
     fit = train(
         seeds, net, net.init(seeds), world.x, world.y,
-        loss=logistic, optimizer=partial(parts().sgd, lr=0.5, momentum=0.9),
-        epochs=STEPS, goal=interpolates, check_every=5,
+        loss=logistic, optimizer=partial(parts().sgd, lr=rate, momentum=0.9),
+        epochs=steps, goal=interpolates, check_every=5,
     )  # fmt: skip
     train_error = 1 - accuracy(net(fit.parameters, world.x), world.y)
     separable = linearly_separable(world.x, world.y)
-    return Rows(win=(train_error == 0) & ~separable, train_error=train_error, separable=separable, steps=fit.epochs)
+    return Rows(win=train_error == 0, premise=~separable, train_error=train_error, steps=fit.epochs)
 
 
 def linearly_separable(x: Tensor, y: Tensor) -> Tensor:
@@ -84,6 +94,7 @@ def linearly_separable(x: Tensor, y: Tensor) -> Tensor:
 
 
 def test_claim(judge):
+    """He's initialisation, logistic loss, at most 500 steps at rate 0.5 and momentum 0.9."""
     judge(trial).supports()
 
 
