@@ -4,7 +4,10 @@ Slide: BTW: why minibatch SGD?. The world is small enough to enumerate: three sa
 weights, and rational arithmetic. What SGD does is not sampled but computed: the law of its iterate, exactly.
 """
 
+from __future__ import annotations
+
 from collections import defaultdict
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
 from itertools import permutations, product
@@ -16,8 +19,6 @@ import numpy as np
 from claimlab import Certificate, Claim, Exact, draw
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from matplotlib.axes import Axes
 
     from claimlab.report.figures import Measured
@@ -29,13 +30,13 @@ CLAIM = Claim(
     version=1,
     finding="holds",
     says="Doubling the training set with copies doubles the time of full-batch gradient descent, not that of SGD.",
-    statement="With every sample stored twice, full-batch gradient descent on the mean squared error of w2 relu(w1 x) "
-    "makes the same iterates and computes twice as many per-sample gradients a step. The law of the SGD iterate "
-    "(batches of 2 drawn with replacement) is the same, and so is the cost of a step. Both hold exactly for 3 steps.",
+    statement="With every sample stored twice, full-batch gradient descent on a mean loss makes the same iterates and "
+    "computes twice as many per-sample gradients a step. The law of the SGD iterate, with batches drawn with "
+    "replacement, is the same, and so is the cost of a step.",
     reason="A mean over copies is the mean over the originals, and drawing with replacement from copies has the law of "
     "drawing with replacement from the originals.",
-    scope="three samples; mean loss; draws with replacement; cost counted in per-sample gradients a step. An epoch of "
-    "SGD, a fixed number of steps per stored sample, does double",
+    scope="three samples and three steps; mean loss; draws with replacement; cost counted in per-sample gradients a "
+    "step. An epoch of SGD, a fixed number of steps per stored sample, does double",
     source="an identity of means and of laws, enumerated",
     evidence=Exact(),
 )
@@ -46,14 +47,11 @@ Law = dict[Weights, Fraction]
 
 SAMPLES: tuple[Sample, ...] = tuple((Fraction(x), Fraction(y)) for x, y in ((1, 2), (2, 3), (-1, 1)))
 START: Weights = (Fraction(1), Fraction(1, 2))
-RATE = Fraction(1, 16)
-BATCH = 2
-STEPS = 3
 
 
 @cache  # the enumeration comes back to the same weights and samples
 def gradient(weights: Weights, sample: Sample) -> Weights:
-    """The gradient of one sample's squared error (w2 relu(w1 x) - y)^2."""
+    """The gradient of one sample's squared error (w₂ relu(w₁ x) − y)²."""
     (w1, w2), (x, y) = weights, sample
     hidden = max(w1 * x, Fraction(0))
     slope = 2 * (w2 * hidden - y)
@@ -66,46 +64,58 @@ def loss(weights: Weights) -> Fraction:
     return mean((w2 * max(w1 * x, 0) - y) ** 2 for x, y in SAMPLES)
 
 
-def step(weights: Weights, batch: "Sequence[Sample]", *, summed: bool = False) -> tuple[Weights, int]:
+def step(weights: Weights, batch: Sequence[Sample], *, rate: Fraction, summed: bool = False) -> tuple[Weights, int]:
     """The next weights, and how many per-sample gradients they cost."""
     gradients = [gradient(weights, sample) for sample in batch]
-    scale = RATE if summed else RATE / len(gradients)
+    scale = rate if summed else rate / len(gradients)
     slope1, slope2 = (sum(parts) for parts in zip(*gradients, strict=True))
     return (weights[0] - scale * slope1, weights[1] - scale * slope2), len(gradients)
 
 
-def full_batches(samples: "Sequence[Sample]", *, summed: bool) -> tuple[list[Weights], int]:
+def full_batches(samples: Sequence[Sample], *, steps: int, rate: Fraction, summed: bool) -> tuple[list[Weights], int]:
     """The iterates of gradient descent, and the per-sample gradients of a step."""
     iterates, cost = [START], 0
-    for _ in range(STEPS):
-        following, cost = step(iterates[-1], samples, summed=summed)
+    for _ in range(steps):
+        following, cost = step(iterates[-1], samples, rate=rate, summed=summed)
         iterates.append(following)
     return iterates, cost
 
 
-def minibatches(samples: "Sequence[Sample]", *, replacement: bool) -> tuple[list[Law], int]:
+def minibatches(
+    samples: Sequence[Sample], *, steps: int, rate: Fraction, size: int, replacement: bool
+) -> tuple[list[Law], int]:
     """The laws of the SGD iterates, all ordered draws enumerated, and the per-sample gradients of a step.
 
     Batches are drawn afresh at every step; `replacement` is about the draws within one batch.
     """
-    draws = list(product(samples, repeat=BATCH) if replacement else permutations(samples, BATCH))
+    draws = list(product(samples, repeat=size) if replacement else permutations(samples, size))
     laws, cost = [{START: Fraction(1)}], 0
-    for _ in range(STEPS):
+    for _ in range(steps):
         law: defaultdict[Weights, Fraction] = defaultdict(Fraction)
         for weights, chance in laws[-1].items():
             for batch in draws:
-                following, cost = step(weights, batch)
+                following, cost = step(weights, batch, rate=rate)
                 law[following] += chance / len(draws)
         laws.append(dict(law))
     return laws, cost
 
 
-def copies_cost_only_full_batches(*, replacement: bool = True, summed: bool = False) -> Certificate:
+def copies_cost_only_full_batches(
+    *,
+    steps: int = 3,
+    rate: Fraction = Fraction(1, 16),
+    size: int = 2,
+    replacement: bool = True,
+    summed: bool = False,
+) -> Certificate:
     """Whether copies leave both methods' iterates as they were, and double the work of full batches alone."""
     copies = SAMPLES + SAMPLES
-    (once, cost), (twice, cost_twice) = (full_batches(samples, summed=summed) for samples in (SAMPLES, copies))
+    (once, cost), (twice, cost_twice) = (
+        full_batches(samples, steps=steps, rate=rate, summed=summed) for samples in (SAMPLES, copies)
+    )
     (laws, price), (laws_twice, price_twice) = (
-        minibatches(samples, replacement=replacement) for samples in (SAMPLES, copies)
+        minibatches(samples, steps=steps, rate=rate, size=size, replacement=replacement)
+        for samples in (SAMPLES, copies)
     )
     return Certificate(
         once == twice and cost_twice == 2 * cost and laws == laws_twice and price_twice == price,
@@ -127,6 +137,7 @@ def expected(law: Law) -> Fraction:
 
 
 def test_claim(judge):
+    """The net w₂ relu(w₁ x), three samples, three steps at rate 1/16; batches of 2, all ordered draws enumerated."""
     judge(copies_cost_only_full_batches).supports()
 
 
@@ -140,11 +151,12 @@ def test_control_summed_loss(judge):
     judge(copies_cost_only_full_batches, summed=True).refutes()
 
 
-def figure(measured: "Measured", ax: "Axes") -> None:
+def figure(measured: Measured, ax: Axes) -> None:
     """Training loss against work: copies stretch the curve of full batches and leave that of SGD."""
     loss = measured["claim"]
     (once, twice), (price, price_twice) = loss["gradients_per_full_batch"], loss["gradients_per_minibatch"]
-    taken, same = np.arange(STEPS + 1), loss["expected_minibatch_loss_on_copies"]
+    same = loss["expected_minibatch_loss_on_copies"]
+    taken = np.arange(len(same))
     draw.curve(ax, once * taken, loss["full_batch_loss"], "full batches", style="C1o-")
     draw.curve(ax, twice * taken, loss["full_batch_loss_on_copies"], "full batches, every sample twice", style="C1s--")
     draw.curve(ax, price * taken, loss["expected_minibatch_loss"], "SGD (expected)", style="C0o-")

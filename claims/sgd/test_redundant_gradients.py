@@ -11,32 +11,30 @@ nothing could be learned. How far the gradient g_B of a random batch lies from t
 
 Near means an angle of at most 45 degrees. That is the angle when the noise g_B - g is orthogonal to g and as long;
 McCandlish et al. call the batch size at which it is as long on average the noise scale. Samples whose gradients are
-orthogonal and equally long have the cosine sqrt(B / N), .32 for a tenth.
+orthogonal and equally long have the cosine √(B / N), 0.32 for a tenth.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import partial
 from itertools import combinations, product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 import torch
 from torch import Tensor
 
-from claimlab import Certificate, Claim, Rows, Statistical, draw
+from claimlab import Certificate, Claim, Rows, Seeds, Statistical, draw
 from claimlab.data.digits import CLASSES, digits
 from claimlab.measure.fit import accuracy, cross_entropy, interpolates
 from claimlab.nets import MLP
 from claimlab.parts import parts
-from claimlab.seeds import Seeds
 from claimlab.train import train
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from matplotlib.axes import Axes
 
     from claimlab.report.figures import Measured
@@ -49,27 +47,28 @@ CLAIM = Claim(
     finding="scoped",
     says="Samples carry redundant gradient information; without it a net could not generalise, nor learn at all.",
     statement=(
-        "The mean squared distance of a batch's gradient from the full one is tr(Sigma)/B (N-B)/(N-1), exactly. For a "
-        "64-64-10 ReLU net (torch's init, cross-entropy) and 1500 labelled digit images, the gradient of 150 of them "
-        "is within 45 degrees of the gradient of all. With random labels on 300 images that of 30 is not, and SGD "
-        "(learning rate .05, momentum .9, batches of 30, at most 40 epochs) fits all of these labels and is at chance "
-        "on new images. Three orthogonal inputs are fitted exactly in one pass, under all eight labellings by +-1."
+        "For an untrained net and 1500 labelled digit images, the gradient of 150 of them is within 45 degrees of the "
+        "gradient of all. With random labels on 300 images that of 30 is not, and SGD fits all of these labels none "
+        "the less, and is at chance on new images."
     ),
     reason=(
         "The redundancy is there, but only as long as the labels have a pattern that the net has not learned yet. "
         "Generalising lives on it; fitting does without, because nets memorise."
     ),
-    scope="one small net on digits, at initialisation: the angle grows beyond 45 degrees within five epochs; float32",
+    scope="one small net on digits, torch's initialisation; the angle exceeds 45 degrees after five epochs; float32",
     source="McCandlish et al. 2018 (arXiv 1812.06162), noise scale; Chatterjee 2020 (arXiv 2002.10657), coherence",
     evidence=Statistical(block=11),
 )
 
 NEAR = 1 / math.sqrt(2)
 
-# Chance is .1; the answers of a memoriser scatter around it, because similar images share a label by luck.
+# Chance is 0.1; the answers of a memoriser scatter around it, because similar images share a label by luck.
 AT_CHANCE = 2 / CLASSES
 
 Vector = tuple[Fraction, ...]
+
+
+# -- digits ----------------------------------------------------------------------------------------------------------
 
 
 def gradient(net: MLP, parameters: list[Tensor], x: Tensor, y: Tensor) -> Tensor:
@@ -87,40 +86,84 @@ def cosine_of_a_tenth(net: MLP, parameters: list[Tensor], x: Tensor, y: Tensor) 
     )
 
 
-def a_tenth_is_near(seeds: Seeds, *, labels: str = "true", epochs: int = 0) -> Rows:
+def a_tenth_is_near(
+    seeds: Seeds,
+    *,
+    labels: Literal["true", "random"] = "true",
+    images: int = 1500,
+    width: int = 64,
+    rate: float = 0.2,
+    epochs: int = 0,
+) -> Rows:
     """A seed draws the images and the initialisation; `labels` may be random, and `epochs` of SGD may come before."""
-    world = digits(seeds, n=1500, n_test=0)
-    y = world.y if labels == "true" else seeds.integers("labels", 1500, high=CLASSES)
-    net = MLP((64, 64, CLASSES))
+    world = digits(seeds, n=images, n_test=0)
+    y = world.y if labels == "true" else seeds.integers("labels", images, high=CLASSES)
+    net = MLP((64, width, CLASSES))
     start = net.init(seeds, parts().torch_init)
     fit = train(
-        seeds, net, start, world.x, y, loss=cross_entropy, optimizer=partial(parts().sgd, lr=0.2),
+        seeds, net, start, world.x, y, loss=cross_entropy, optimizer=partial(parts().sgd, lr=rate),
         epochs=epochs, batch=100,
     )  # fmt: skip
     cosine = cosine_of_a_tenth(net, fit.parameters, world.x, y)
     return Rows(win=cosine >= NEAR, cosine=cosine, train_accuracy=accuracy(net(fit.parameters, world.x), y))
 
 
-def fits_without_redundancy(seeds: Seeds, *, width: int = 128) -> Rows:
-    """A seed draws the images, their random labels, the initialisation and the batch order."""
-    world = digits(seeds, n=300, n_test=1000)
-    y = seeds.integers("labels", 300, high=CLASSES)
+def fits_without_redundancy(
+    seeds: Seeds, *, width: int = 128, images: int = 300, rate: float = 0.05, epochs: int = 40
+) -> Rows:
+    """A seed draws the images, their random labels, the initialisation and the batch order.
+
+    The premise is that there is no redundancy: a tenth is far from the whole.
+    """
+    world = digits(seeds, n=images, n_test=1000)
+    y = seeds.integers("labels", images, high=CLASSES)
     net = MLP((64, width, CLASSES))
     start = net.init(seeds, parts().torch_init)
     cosine = cosine_of_a_tenth(net, start, world.x, y)
     fit = train(
-        seeds, net, start, world.x, y, loss=cross_entropy, optimizer=partial(parts().sgd, lr=0.05, momentum=0.9),
-        epochs=40, batch=30, goal=interpolates,
+        seeds, net, start, world.x, y, loss=cross_entropy, optimizer=partial(parts().sgd, lr=rate, momentum=0.9),
+        epochs=epochs, batch=30, goal=interpolates,
     )  # fmt: skip
     train_accuracy = accuracy(net(fit.parameters, world.x), y)
     test_accuracy = accuracy(net(fit.parameters, world.x_test), world.y_test)
     return Rows(
-        win=(cosine < NEAR) & (train_accuracy == 1) & (test_accuracy <= AT_CHANCE),
+        win=(train_accuracy == 1) & (test_accuracy <= AT_CHANCE),
+        premise=cosine < NEAR,
         cosine=cosine,
         train_accuracy=train_accuracy,
         test_accuracy=test_accuracy,
         epochs=fit.epochs,
     )
+
+
+def test_claim(judge):
+    """64-64-10 units, torch's initialisation, cross-entropy: the cosine is at least 0.707 for 150 of 1500 images."""
+    judge(a_tenth_is_near).supports()
+
+
+def test_control_random_labels(judge):
+    """The labels of the other images tell little about those of the tenth."""
+    judge(a_tenth_is_near, labels="random").refutes()
+
+
+def test_control_after_five_epochs(judge):
+    """What most samples agree on has been learned; what is left differs from sample to sample."""
+    judge(a_tenth_is_near, epochs=5).refutes()
+
+
+def test_random_labels_are_fitted_without_redundancy(judge):
+    """128 hidden units, rate 0.05, momentum 0.9, batches of 30: all 300 labels fit within 40 epochs.
+
+    On 1000 new images at most 20 % are right, twice chance.
+    """
+    judge(fits_without_redundancy).supports()
+
+
+def test_control_two_units_cannot_fit(judge):
+    judge(fits_without_redundancy, width=2).refutes()
+
+
+# -- gradients of a linear net, in rational arithmetic ---------------------------------------------------------------
 
 
 def dot(a: Sequence[Fraction], b: Sequence[Fraction]) -> Fraction:
@@ -142,11 +185,11 @@ GRADIENTS = [sample_gradient(WEIGHTS, (Fraction(a), Fraction(b)), Fraction(y)) f
 
 
 def error_is_as_derived(gradients: Sequence[Vector] = GRADIENTS, *, replacement: bool = False) -> Certificate:
-    """Whether the mean of |g_B - g|^2 over all batches of each size B is tr(Sigma)/B (N-B)/(N-1).
+    """Whether the mean of |g_B − g|² over all batches of each size B is tr(Σ)/B × (N−B)/(N−1).
 
-    With d_i = g_i - g, which add up to zero, |g_B - g|^2 is the sum of <d_i, d_j> over i, j in B, divided by B^2. A
-    sample is in the batch with chance B/N, a pair with chance B (B-1) / (N (N-1)). All pairs i != j together give
-    -sum |d_i|^2, so the mean is sum |d_i|^2 / B^2 (B/N) (1 - (B-1)/(N-1)), and sum |d_i|^2 is N tr(Sigma).
+    With d_i = g_i − g, which add up to zero, |g_B − g|² is the sum of <d_i, d_j> over i, j in B, divided by B². A
+    sample is in the batch with chance B/N, a pair with chance B (B−1) / (N (N−1)). All pairs i ≠ j together give
+    −sum |d_i|², so the mean is sum |d_i|² / B² (B/N) (1 − (B−1)/(N−1)), and sum |d_i|² is N tr(Σ).
     """
     n, full = len(gradients), mean_of(gradients)
 
@@ -175,9 +218,9 @@ def every_batch_is_the_full_gradient(gradients: Sequence[Vector]) -> Certificate
 def one_pass_fits_orthogonal_samples(*, shared: int = 0) -> Certificate:
     """Whether one pass of SGD fits three samples of which none says anything about another, however they are labelled.
 
-    The inputs are three rows of the 4 x 4 Hadamard matrix. At zero weights the gradient of a sample is -y x: these are
+    The inputs are three rows of the 4 x 4 Hadamard matrix. At zero weights the gradient of a sample is −y x: these are
     orthogonal and equally long, so the squared cosine of any batch with the full gradient is B/N. A step of rate
-    1 / |x|^2 fits its sample and leaves all others as they were; so it leaves the fourth row, which is not trained on.
+    1 / |x|² fits its sample and leaves all others as they were; so it leaves the fourth row, which is not trained on.
     `shared` is added to the first entry of every row, and the gradients then have a direction in common.
     """
     rows = [[(-1) ** (i & j).bit_count() + shared * (j == 0) for j in range(4)] for i in range(4)]
@@ -200,36 +243,15 @@ def one_pass_fits_orthogonal_samples(*, shared: int = 0) -> Certificate:
     )  # fmt: skip
 
 
-def test_claim(judge):
-    judge(a_tenth_is_near).supports()
-
-
-def test_control_random_labels(judge):
-    """The labels of the other images tell little about those of the tenth."""
-    judge(a_tenth_is_near, labels="random").refutes()
-
-
-def test_control_after_five_epochs(judge):
-    """What most samples agree on has been learned; what is left differs from sample to sample."""
-    judge(a_tenth_is_near, epochs=5).refutes()
-
-
-def test_random_labels_are_fitted_without_redundancy(judge):
-    judge(fits_without_redundancy).supports()
-
-
-def test_control_two_units_cannot_fit(judge):
-    judge(fits_without_redundancy, width=2).refutes()
-
-
 @pytest.mark.exact
 def test_error_of_a_batch(judge):
+    """The mean squared distance of a batch's gradient from the full one is tr(Σ)/B × (N−B)/(N−1): four samples."""
     judge(error_is_as_derived).supports()
 
 
 @pytest.mark.exact
 def test_control_drawn_with_replacement(judge):
-    """Then the factor (N-B)/(N-1) is missing: a batch of all sizes misses the full gradient."""
+    """Then the factor (N−B)/(N−1) is missing: a batch of all sizes misses the full gradient."""
     judge(error_is_as_derived, replacement=True).refutes()
 
 
@@ -246,6 +268,7 @@ def test_control_distinct_samples(judge):
 
 @pytest.mark.exact
 def test_orthogonal_samples_are_fitted(judge):
+    """Three inputs in four dimensions are fitted exactly in one pass, under all eight labellings by ±1."""
     judge(one_pass_fits_orthogonal_samples).supports()
 
 
