@@ -55,7 +55,7 @@ def evidence(tests: list[Record]) -> str:
     tests = sorted(tests, key=rank)
     words = []
     if wording := [test for test in tests if role(test) == "deck wording"]:
-        words.append(f"as the deck has it {_counted(wording)}; corrected")
+        words.append(f"as worded: {_counted(wording)}; corrected:")
     words.append(_counted(test for test in tests if not test.control and test not in wording))
     said = [" ".join(word for word in words if word)]
     if controls := [test for test in tests if test.control]:

@@ -5,6 +5,8 @@ what differs is over which numbers, and that layer norm has no batch to replace 
 statistics and does the same in training and in evaluation.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from claimlab import Certificate, Claim, Property
+from claimlab import Certificate, Claim, Property, draw
 from claimlab.measure.draws import Draws
 from claimlab.measure.rounding import standardised
 from claimlab.parts import parts
@@ -22,9 +24,6 @@ if TYPE_CHECKING:
 
     from claimlab.report.figures import Measured
 
-EPS = 1e-5
-SAMPLES, FEATURES = 0, 1  # the dimensions of a batch
-
 CLAIM = Claim(
     id="normalization/layer-norm-is-batch-norm-transposed",
     covers=("F10",),
@@ -32,16 +31,21 @@ CLAIM = Claim(
     version=1,
     finding="holds",
     says="The algorithm of layer norm is similar to batch norm's.",
-    statement="torch.nn.LayerNorm of a batch of N samples with F features is gain z + shift, with z the transpose of "
-    "what torch.nn.BatchNorm1d in training mode makes of the transposed batch, up to rounding; gain and shift have one "
-    "number a feature in both. It has no buffers, where batch norm has three, and returns the same in evaluation as in "
-    "training, bit by bit, which batch norm does not.",
+    statement=(
+        "Layer norm of a batch is batch norm, in training mode, of the transposed batch, up to rounding; gain and "
+        "shift have one number a feature in both. Layer norm stores no statistics and returns the same in evaluation "
+        "as in training, which batch norm does not."
+    ),
     reason="Mean and biased variance are taken over the features of a sample instead of over the samples of a feature; "
     "the rest of the formula is the same. No statistic is shared between samples, so there is nothing to store.",
-    scope="dense features, two or more of them, eps = 1e-5 in both; float64",
+    scope="dense features, two or more of them, ε = 10⁻⁵ in both; float64",
     source="Ba, Kiros and Hinton 2016 (arXiv 1607.06450), section 3",
     evidence=Property(examples=60),
 )
+
+
+EPS = 1e-5
+SAMPLES, FEATURES = 0, 1  # the dimensions of a batch
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,7 @@ def worlds() -> st.SearchStrategy[World]:
 
 
 def test_claim(judge):
+    """Sixty batches of 2 to 8 samples with 2 to 8 features, up to 20 from 0, float64: equal up to rounding."""
     judge(same_algorithm, given=worlds()).supports()
 
 
@@ -133,6 +138,7 @@ def test_control_layer_norm_over_the_samples(judge):
 
 
 def test_parameters_without_buffers(judge):
+    """Gain and shift of one number a feature, as in batch norm, and none of its three buffers."""
     judge(same_parameters, given=worlds()).supports()
 
 
@@ -141,6 +147,7 @@ def test_control_batch_norm_has_buffers(judge):
 
 
 def test_evaluates_as_it_trains(judge):
+    """In evaluation mode layer norm returns what it returned in training, bit by bit."""
     judge(same_in_evaluation, given=worlds()).supports()
 
 
@@ -148,14 +155,14 @@ def test_control_batch_norm_evaluates_otherwise(judge):
     judge(same_in_evaluation, given=worlds(), name="batch_norm_1d").refutes()
 
 
-def figure(measured: "Measured", ax: "Axes") -> None:
-    """Each number of one batch after layer norm, against batch norm of the transposed batch and of the batch itself."""
+def figure(measured: Measured, ax: Axes) -> None:
+    """Layer norm of a batch is batch norm of its transpose, number by number; batch norm of the batch itself is not."""
     world = World(samples=8, features=8, offset=2)
     x = batch(world)
     with torch.no_grad():
         layer_norm = parts().layer_norm(world.features, eps=EPS, dtype=torch.float64)(x).flatten()
-    for over, label, marker in ((FEATURES, "of the transposed batch", "o"), (SAMPLES, "of the batch (control)", "x")):
-        ax.plot(layer_norm, normalised(x, over=over).flatten(), marker, alpha=0.8, label=label)
-    ax.axline((0, 0), slope=1, linewidth=1, linestyle=":", color="gray")
+    draw.reference(ax, (-2.5, 2.5), (-2.5, 2.5))
+    draw.dots(ax, layer_norm, normalised(x, over=FEATURES).flatten(), "of the transposed batch")
+    draw.dots(ax, layer_norm, normalised(x, over=SAMPLES).flatten(), "of the batch (control)")
     ax.set(xlabel="layer norm, 8 samples of 8 features", ylabel="batch norm")
-    ax.legend()
+    draw.key(ax)

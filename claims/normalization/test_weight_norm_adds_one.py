@@ -6,6 +6,8 @@ any other v will. And g v / ||v|| is a vector in D dimensions whatever g and v a
 changes is the path that training takes (see the claim on length and direction).
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,7 +16,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from claimlab import Certificate, Claim, Property
+from claimlab import Certificate, Claim, Property, draw
 from claimlab.measure.count import elements
 from claimlab.measure.draws import Draws
 from claimlab.measure.rounding import linear
@@ -32,12 +34,13 @@ CLAIM = Claim(
     version=1,
     finding="holds",
     says="Weight norm has one new parameter to learn for every neuron.",
-    statement="torch's weight norm of a dense or convolutional layer adds one trainable number, in use, for every unit "
-    "or output channel. The dense layer computes the same functions as before: every weight matrix, rows of zeros "
-    "included, is reached by some g and v, and every g and v != 0 give an affine layer, with the weights g v / ||v||.",
+    statement=(
+        "Weight norm adds one trainable number for every unit or output channel. A dense layer computes the same "
+        "functions as before: every weight matrix is reached by some lengths and directions, and all lengths and "
+        "directions give an affine layer."
+    ),
     reason="The length of v is of no effect: the one number more is a number too many, and the functions are the same.",
-    scope="one length for every unit, as is usual; layers of up to 5 inputs and 5 units; functions compared up to "
-    "rounding in float64",
+    scope=("one length for every unit, as is usual; dense layers for the functions; functions compared up to rounding"),
     source="Salimans and Kingma 2016 (arXiv 1602.07868), section 2",
     evidence=Property(examples=20),
 )
@@ -75,7 +78,7 @@ def drawn(world: World) -> Drawn:
     return Drawn(draws.normal("x", 6, inputs), w, draws.normal("bias", units), draws.normal("g", units, 1), v)
 
 
-# The count
+# -- the count --------------------------------------------------------------------------------------------------------
 
 
 def base(world: World) -> nn.Module:
@@ -112,7 +115,7 @@ def adds_one_a_neuron(world: World, normalised: Callable[[nn.Module], nn.Module]
     return Certificate(added == world.units and in_use, added=added, before=before)
 
 
-# The functions
+# -- the functions ----------------------------------------------------------------------------------------------------
 
 
 def dense(weight: Tensor, bias: Tensor) -> nn.Module:
@@ -181,6 +184,7 @@ def worlds(*, zero_row: bool | None = None) -> st.SearchStrategy[World]:
 
 
 def test_claim(judge):
+    """Twenty dense or convolutional layers of up to 5 inputs and 2 to 5 units, a gradient for each number added."""
     judge(adds_one_a_neuron, given=worlds()).supports()
 
 
@@ -194,6 +198,7 @@ def test_control_batch_norm_adds_two(judge):
 
 
 def test_reaches_every_plain_layer(judge):
+    """Every weight matrix, rows of zeros included, is reached by some g and v, up to rounding in float64."""
     judge(reaches_the_plain_layer, given=worlds()).supports()
 
 
@@ -207,6 +212,7 @@ def test_control_direction_of_a_zero_row(judge):
 
 
 def test_reaches_nothing_but_plain_layers(judge):
+    """Every g, and every v but 0, give an affine layer, with the weights g v / ‖v‖."""
     judge(is_affine, given=worlds()).supports()
 
 
@@ -214,22 +220,16 @@ def test_control_layer_norm_is_not_affine(judge):
     judge(is_affine, given=worlds(), layer=with_layer_norm).refutes()
 
 
-def figure(measured: "Measured", ax: "Axes") -> None:
-    """Trainable numbers of a dense layer of 64 units, counted, and what weight norm and batch norm add to them."""
+def figure(measured: Measured, ax: Axes) -> None:
+    """Weight norm adds one number a unit, whatever the layer's inputs; batch norm adds two."""
     fan_in = [1, 4, 16, 64, 256]
     layers = [nn.Linear(inputs, 64) for inputs in fan_in]
     plain = [elements(layer.parameters()) for layer in layers]
-    ax.plot(fan_in, plain, "o-", color="0.5", label="weights and biases")
-    for normalised, label in (
-        (one_a_unit, "added by weight norm"),
-        (batch_norm_after, "added by batch norm"),
-    ):
+    draw.numbers(ax.xaxis, fan_in, log=True)
+    draw.curve(ax, fan_in, plain, "weights and biases", style="0.5")
+    for normalised, label in ((one_a_unit, "added by weight norm"), (batch_norm_after, "by batch norm (control)")):
         layers = [normalised(nn.Linear(inputs, 64, dtype=torch.float64)) for inputs in fan_in]
         added = [elements(layer.parameters()) - count for layer, count in zip(layers, plain, strict=True)]
-        ax.plot(fan_in, added, "o-", label=label)
-    ax.set(
-        xscale="log", yscale="log", ylim=(30, None), xlabel="inputs of the layer", ylabel="trainable numbers, 64 units"
-    )
-    ax.set_xticks(fan_in, [str(inputs) for inputs in fan_in])
-    ax.minorticks_off()
-    ax.legend()
+        draw.curve(ax, fan_in, added, label)
+    ax.set(yscale="log", ylim=(30, None), xlabel="inputs of the layer", ylabel="trainable numbers, 64 units")
+    draw.key(ax)

@@ -13,6 +13,8 @@ induction from m = 0 is never positive: v does not grow as Pythagoras says, and 
 v back, and Adam divides the gradient coordinate by coordinate, after which it need not be orthogonal to v.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,7 +25,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from claimlab import Certificate, Claim, Property
+from claimlab import Certificate, Claim, Property, draw
 from claimlab.measure.draws import Draws
 from claimlab.measure.rounding import gamma
 from claimlab.parts import parts
@@ -39,11 +41,12 @@ CLAIM = Claim(
     slide="Weight Normalization",
     version=1,
     finding="holds",
-    says="Writing the weights of a unit as w = g v / ||v|| decouples their direction from their norm.",
-    statement="In torch's weight norm ||w|| = |g| whatever v, and w / ||w|| = sign(g) v / ||v|| whatever g. The "
-    "gradient by v is orthogonal to v. Each step of gradient descent on a least-squares problem therefore adds exactly "
-    "eta^2 ||grad||^2 to ||v||^2, which never falls. With momentum .9 a step adds another amount, never a negative "
-    "one. With weight decay and with Adam ||v|| does fall, as the norm of plain weights w does.",
+    says="Writing the weights of a unit as w = g v / ‖v‖ decouples their direction from their norm.",
+    statement=(
+        "In weight norm the length of the weights is |g| whatever v is, and their direction is v's whatever g is. So "
+        "the gradient by v is orthogonal to v, and each step of gradient descent makes v longer, as Pythagoras says; "
+        "momentum never makes it shorter either. Weight decay and Adam do."
+    ),
     reason="The loss depends on v through its direction alone, so its gradient has no component along v.",
     scope="dense layers of 2 to 6 inputs without biases, five full-batch steps at a constant rate, momentum starting "
     "from zero; up to rounding in float64",
@@ -149,7 +152,7 @@ def train(world: World, layer: Layer, rule: Rule, steps: int) -> list[Step]:
     return run
 
 
-def decouples(world: World, layer: Layer = weight_norm) -> Certificate:
+def decouples(world: World, *, layer: Layer = weight_norm) -> Certificate:
     """Whether ||w|| = |g| and w / ||w|| = sign(g) v / ||v||, for v and for v of another length in each unit.
 
     Dividing by a norm of D numbers and multiplying by a length round a number D + 4 times. That is done once for v and
@@ -175,7 +178,7 @@ def rounding(world: World) -> float:
     return gamma(32 * world.inputs * (world.inputs + world.samples))
 
 
-def is_orthogonal(world: World, layer: Layer = weight_norm) -> Certificate:
+def is_orthogonal(world: World, *, layer: Layer = weight_norm) -> Certificate:
     """Whether <v, grad> is zero up to rounding, and the gradient is not."""
     (step,) = train(world, layer, GRADIENT_DESCENT, steps=1)
     along = (step.before * step.gradient).sum(dim=1, keepdim=True).abs()
@@ -199,9 +202,11 @@ def squared_lengths(world: World, run: list[Step]) -> tuple[Tensor, Tensor, floa
     return added, by_pythagoras, rounding(world) * longest**2
 
 
-def grows_by_pythagoras(world: World, layer: Layer = weight_norm, rule: Rule = GRADIENT_DESCENT) -> Certificate:
-    """Whether each of five steps adds rate^2 ||grad||^2 to ||v||^2, and that is more than rounding."""
-    added, by_pythagoras, allowed = squared_lengths(world, train(world, layer, rule, steps=5))
+def grows_by_pythagoras(
+    world: World, *, layer: Layer = weight_norm, rule: Rule = GRADIENT_DESCENT, steps: int = 5
+) -> Certificate:
+    """Whether each of the steps adds rate^2 ||grad||^2 to ||v||^2, and that is more than rounding."""
+    added, by_pythagoras, allowed = squared_lengths(world, train(world, layer, rule, steps))
     off = (added - by_pythagoras).abs().max()
     return Certificate(
         bool(off <= allowed and by_pythagoras.max() > VISIBLE * allowed),
@@ -209,25 +214,27 @@ def grows_by_pythagoras(world: World, layer: Layer = weight_norm, rule: Rule = G
     )  # fmt: skip
 
 
-def never_shrinks(world: World, layer: Layer = weight_norm, rule: Rule = GRADIENT_DESCENT) -> Certificate:
-    """Whether none of five steps makes any unit's v shorter, and some step makes one longer by more than rounding."""
-    added, _, allowed = squared_lengths(world, train(world, layer, rule, steps=5))
+def never_shrinks(
+    world: World, *, layer: Layer = weight_norm, rule: Rule = GRADIENT_DESCENT, steps: int = 5
+) -> Certificate:
+    """Whether none of the steps makes any unit's v shorter, and some step makes one longer by more than rounding."""
+    added, _, allowed = squared_lengths(world, train(world, layer, rule, steps))
     return Certificate(
         bool((added >= -allowed).all() and added.max() > VISIBLE * allowed),
         least_added=added.min(), most_added=added.max(), rounding_allowed=allowed,
     )  # fmt: skip
 
 
-def lengths(rule: Rule, steps: int = 40) -> list[float]:
+def lengths(rule: Rule, steps: int) -> list[float]:
     """The length of one unit's v, from 1 on, through one run."""
     run = train(World(rate=0.3), weight_norm, rule, steps)
     return [float(length(v)[0] / length(run[0].before)[0]) for v in (run[0].before, *(step.after for step in run))]
 
 
-def grows_in_one_run() -> Certificate:
+def grows_in_one_run(*, steps: int = 40) -> Certificate:
     """Whether v grows at every step of one run with gradient descent and with momentum, and not with the other two."""
     rules = {"gradient descent": GRADIENT_DESCENT, "momentum": MOMENTUM, "weight decay": WEIGHT_DECAY, "Adam": ADAM}
-    grown = {name: lengths(rule) for name, rule in rules.items()}
+    grown = {name: lengths(rule, steps) for name, rule in rules.items()}
     never_fell = [name for name, run in grown.items() if all(a <= b for a, b in pairwise(run)) and run[-1] > run[0]]
     return Certificate(never_fell == ["gradient descent", "momentum"], **grown)
 
@@ -240,6 +247,7 @@ def worlds() -> st.SearchStrategy[World]:
 
 
 def test_claim(judge):
+    """Layers of 2 to 6 inputs: ‖w‖ = |g| whatever v, and w / ‖w‖ = sign(g) v / ‖v‖ whatever g, up to rounding."""
     judge(decouples, given=worlds()).supports()
 
 
@@ -248,6 +256,7 @@ def test_control_plain_weights_are_not_decoupled(judge):
 
 
 def test_gradient_is_orthogonal(judge):
+    """⟨v, grad⟩ = 0 up to rounding on a least-squares problem, while the gradient is a thousand times larger."""
     judge(is_orthogonal, given=worlds()).supports()
 
 
@@ -256,6 +265,7 @@ def test_control_gradient_of_plain_weights(judge):
 
 
 def test_gradient_descent_grows_v_by_pythagoras(judge):
+    """Each of five steps at rate 0.01, 0.1 or 1 adds η² ‖grad‖² to ‖v‖², up to rounding."""
     judge(grows_by_pythagoras, given=worlds()).supports()
 
 
@@ -269,10 +279,12 @@ def test_control_momentum_and_pythagoras(judge):
 
 
 def test_gradient_descent_never_shrinks_v(judge):
+    """None of five steps makes any v shorter, and some step makes one longer by more than a thousand roundings."""
     judge(never_shrinks, given=worlds()).supports()
 
 
 def test_momentum_never_shrinks_v(judge):
+    """The same with momentum 0.9, starting from zero, which adds another amount and never a negative one."""
     judge(never_shrinks, given=worlds(), rule=MOMENTUM).supports()
 
 
@@ -290,12 +302,14 @@ def test_control_adam_shrinks_v(judge):
 
 @pytest.mark.exact
 def test_one_run_of_each(judge):
+    """Forty steps at rate 0.3: v grows at each with gradient descent and momentum, not with weight decay and Adam."""
     judge(grows_in_one_run).supports()
 
 
-def figure(measured: "Measured", ax: "Axes") -> None:
-    """The length of v through one run of each optimizer."""
+def figure(measured: Measured, ax: Axes) -> None:
+    """Gradient descent and momentum never shorten v; weight decay and Adam do."""
     for name, run in measured["one_run_of_each"].items():
-        ax.plot(run, label=name)
+        shrinks = " (control)" if name in ("weight decay", "Adam") else ""
+        draw.curve(ax, range(len(run)), run, name + shrinks, marks=False)
     ax.set(xlabel="step", ylabel="length of v (1 at the start)")
-    ax.legend()
+    draw.key(ax)

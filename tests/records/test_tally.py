@@ -27,7 +27,7 @@ def test_a_false_claims_wording_comes_first_and_then_the_corrected_statement():
         ([exact()], "exact"),
         ([sampled(), control()], "11/11 seeds; 1/1 control refuted"),
         ([sampled(), control(passed=False), control()], "11/11 seeds; 1/2 controls refuted"),
-        ([exact(finding="false"), WORDING], "as the deck has it refuted exactly; corrected exact"),
+        ([exact(finding="false"), WORDING], "as worded: refuted exactly; corrected: exact"),
         ([exact(), exact(test="test_also"), exact(test="test_more", verdict=ERROR)], "2 x exact; error"),
         ([exact(kind="property", examples=60)], "60 worlds"),
         ([exact(kind="property", examples=6, verdict="REFUTED")], "counterexample in 6 worlds"),
