@@ -8,6 +8,8 @@ What can be tested is next to it: that a larger class approximates at least as w
 best member of a class (A4), and how fast that search gets near (A10).
 """
 
+from __future__ import annotations
+
 from claimlab import Claim
 
 CLAIM = Claim(

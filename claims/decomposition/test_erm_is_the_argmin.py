@@ -1,15 +1,17 @@
 """The trained model is the one with the least empirical risk, and an early stop leaves less than its tolerance.
 
-Slide: Decomposition of the Error. f_n is the minimiser of the empirical risk E_n in a class. An optimizer that stops
-within a tolerance rho finds f~_n with E_n(f~_n) < E_n(f_n) + rho; the difference is the optimization error. All of this
-is definition, so what is checked is that it can be met: by enumeration in finite classes, and by least squares and
+Slide: Decomposition of the Error. fₙ is the minimiser of the empirical risk Eₙ in a class. An optimizer that stops
+within a tolerance ρ finds f̃ₙ with Eₙ(f̃ₙ) < Eₙ(fₙ) + ρ; the difference is the optimization error. All of this is
+definition, so what is checked is that it can be met: by enumeration in finite classes, and by least squares and
 gradient descent on a line through the origin, where
 
-    E_n(w) = E_n(w_n) + s (w - w_n)^2,    w_n = mean(x y) / mean(x^2),    s = mean(x^2),
+    Eₙ(w) = Eₙ(wₙ) + s (w − wₙ)²,    wₙ = mean(x y) / mean(x²),    s = mean(x²),
 
 and gradient descent from zero comes nearer by the same factor with every step and never arrives. On new examples
-nothing of it is left: there f~_n may well beat f_n.
+nothing of it is left: there f̃ₙ may well beat fₙ.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
 
-from claimlab import Certificate, Claim, Property
+from claimlab import Certificate, Claim, Property, draw
 from claimlab.measure.risks import (
     Distribution,
     Predictor,
@@ -45,14 +47,13 @@ CLAIM = Claim(
     version=1,
     finding="holds",
     says="Empirical risk minimisation finds the predictor of a class with the least empirical risk; an optimizer with "
-    "a tolerance rho finds one whose empirical risk is less than rho above it.",
-    statement="In random finite classes, on every sample of two examples, no predictor has a lower empirical risk than "
-    "f_n, and those an optimizer with tolerance rho may return have an optimization error in [0, rho), squared loss. "
-    "For y = w x the least-squares weight is the minimiser among all weights, and gradient descent from zero, stopped "
-    "when its gap is below rho, has a gap in (0, rho). Exactly, in rational arithmetic.",
-    reason="It is the definition of f_n and of the tolerance. It bounds the empirical risk only: on new examples the "
-    "model that was stopped early can be the better one, or the worse one by more than rho.",
-    scope="classes where the minimum is attained and can be found",
+    "a tolerance ρ finds one whose empirical risk is less than ρ above it.",
+    statement="In any finite class fₙ has the least empirical risk, and whatever an optimizer with tolerance ρ may "
+    "return is less than ρ above it. On a line, least squares is the minimiser among all weights, and gradient descent "
+    "stops above it, by less than ρ.",
+    reason="It is the definition of fₙ and of the tolerance. It bounds the empirical risk only: on new examples the "
+    "model that was stopped early can be the better one, or the worse one by more than ρ.",
+    scope="classes where the minimum is attained and can be found; squared loss, in rational arithmetic",
     source="the definition; Bottou & Bousquet 2008 (The Tradeoffs of Large Scale Learning, NIPS 2007)",
     evidence=Property(examples=40),
 )
@@ -78,14 +79,14 @@ def on_new_examples(world: Finite, f: Predictor, sample: Sample) -> Fraction:
 
 
 def tolerance_bounds_the_error(
-    world: Finite, measure: Callable[[Finite, Predictor, Sample], Fraction] = on_the_sample
+    world: Finite, *, measure: Callable[[Finite, Predictor, Sample], Fraction] = on_the_sample, examples: int = 2
 ) -> Certificate:
-    """Whether, on every sample of two, all that an optimizer may return is 0 to rho worse than f_n.
+    """Whether, on every sample, all that an optimizer may return is 0 to ρ worse than fₙ.
 
-    It may return whatever is less than rho above f_n on the sample, and so whatever would be better than f_n there.
+    It may return whatever is less than ρ above fₙ on the sample, and so whatever would be better than fₙ there.
     """
     errors: list[Fraction] = []
-    for sample, _ in samples(world.law, 2):
+    for sample, _ in samples(world.law, examples):
         f_n = erm(world.predictors, sample, loss=squared)
         good_enough = on_the_sample(world, f_n, sample) + world.tolerance
         may_return = [f for f in world.predictors if on_the_sample(world, f, sample) < good_enough]
@@ -115,7 +116,7 @@ def least_squares(world: Line) -> Fraction:
 def gradient_descent(world: Line) -> list[Fraction]:
     """The weights from zero on, until the training error is less than the tolerance above the least.
 
-    The step is a quarter of mean(x^2)^-1, with which every step halves the distance to the minimum.
+    The step is a quarter of 1 / mean(x²), with which every step halves the distance to the minimum.
     """
     rate = Fraction(1, 4) / mean(Fraction(x * x) for x, _ in world.sample)
     least = training_error(world, least_squares(world))
@@ -126,7 +127,7 @@ def gradient_descent(world: Line) -> list[Fraction]:
     return weights
 
 
-def is_the_minimiser(world: Line, train: Callable[[Line], Fraction] = least_squares) -> Certificate:
+def is_the_minimiser(world: Line, *, train: Callable[[Line], Fraction] = least_squares) -> Certificate:
     """Whether no weight at all has a lower training error, and gradient descent stops above it, within the tolerance.
 
     The training error is a polynomial of degree two in w. One that has the same value at w - 1 and w + 1, and a lower
@@ -139,54 +140,58 @@ def is_the_minimiser(world: Line, train: Callable[[Line], Fraction] = least_squa
     return Certificate(left == right > here and 0 < gap < world.tolerance, w=w, stopped_at=stopped, gap=gap)
 
 
-LABELS = range(3)
-EXAMPLES = st.sampled_from(list(product(range(2), LABELS)))
-PREDICTORS = st.sampled_from(list(product(LABELS, LABELS)))
-TOLERANCES = st.sampled_from([Fraction(1, count) for count in (1, 4, 10, 100)])
-FINITE = st.builds(
-    Finite,
-    law=st.dictionaries(EXAMPLES, st.integers(1, 4), min_size=1, max_size=4).map(distribution),
-    predictors=st.lists(PREDICTORS, min_size=1, max_size=5, unique=True).map(tuple),
-    tolerance=TOLERANCES,
-)
-POINTS = st.tuples(st.integers(-3, 3), st.integers(-3, 3))
-LINES = st.builds(
-    Line,
-    sample=st.lists(POINTS, min_size=1, max_size=4).map(tuple).filter(lambda sample: sum(x * y for x, y in sample)),
-    tolerance=TOLERANCES,
-)
+# -- the worlds ---------------------------------------------------------------------------------------------------
+
+
+def tolerances() -> st.SearchStrategy[Fraction]:
+    return st.sampled_from([Fraction(1, count) for count in (1, 4, 10, 100)])
+
+
+def finite_worlds() -> st.SearchStrategy[Finite]:
+    labels = range(3)
+    law = st.dictionaries(st.sampled_from([*product(range(2), labels)]), st.integers(1, 4), min_size=1, max_size=4)
+    predictors = st.lists(st.sampled_from([*product(labels, labels)]), min_size=1, max_size=5, unique=True)
+    return st.builds(Finite, law=law.map(distribution), predictors=predictors.map(tuple), tolerance=tolerances())
+
+
+def lines() -> st.SearchStrategy[Line]:
+    points = st.tuples(st.integers(-3, 3), st.integers(-3, 3))
+    sample = st.lists(points, min_size=1, max_size=4).map(tuple).filter(lambda sample: sum(x * y for x, y in sample))
+    return st.builds(Line, sample=sample, tolerance=tolerances())
 
 
 def test_claim(judge):
-    judge(tolerance_bounds_the_error, given=FINITE).supports()
+    """On every sample of two; two inputs, three labels, one to five predictors, ρ from 1/100 to 1."""
+    judge(tolerance_bounds_the_error, given=finite_worlds()).supports()
 
 
 def test_control_on_new_examples(judge):
-    """There, what the optimizer returns can be better than f_n, and can be worse by more than the tolerance."""
-    judge(tolerance_bounds_the_error, given=FINITE, measure=on_new_examples).refutes()
+    """There, what the optimizer returns can be better than fₙ, and can be worse by more than the tolerance."""
+    judge(tolerance_bounds_the_error, given=finite_worlds(), measure=on_new_examples).refutes()
 
 
 def test_least_squares_on_a_line(judge):
-    judge(is_the_minimiser, given=LINES).supports()
+    """For y = w x and one to four points: gradient descent from zero stops with a gap between 0 and ρ, never at 0."""
+    judge(is_the_minimiser, given=lines()).supports()
 
 
 def test_control_gradient_descent_stopped_early(judge):
     """What gradient descent returns is within the tolerance and still not the minimiser."""
-    judge(is_the_minimiser, given=LINES, train=lambda world: gradient_descent(world)[-1]).refutes()
+    judge(is_the_minimiser, given=lines(), train=lambda world: gradient_descent(world)[-1]).refutes()
 
 
-def figure(measured: "Measured", ax: "Axes") -> None:
-    """The training error of a line on three points, and the weights of gradient descent until it stops."""
+def figure(measured: Measured, ax: Axes) -> None:
+    """Gradient descent halves its distance to the least-squares weight with every step, and stops within ρ of it."""
     world = Line(sample=((1, 2), (2, 3), (-1, -1)), tolerance=Fraction(1, 10))
     w_n, weights = least_squares(world), gradient_descent(world)
-    least = float(training_error(world, w_n))
-    grid = [Fraction(step, 50) for step in range(-5, 151)]
-    ax.plot([float(w) for w in grid], [float(training_error(world, w)) for w in grid], color="0.5")
-    ax.axhspan(least, least + float(world.tolerance), color="0.88", label="less than rho above the least")
-    errors = [float(training_error(world, w)) for w in weights]
-    ax.plot([float(w) for w in weights], errors, "o", color="C1", label="gradient descent")
-    ax.plot(float(w_n), least, "D", color="C0", label="least squares, the minimiser")
-    ax.annotate("stops here", (float(weights[-1]), errors[-1]), (float(weights[-1]) - 0.15, errors[-1] + 0.9),
+    least = training_error(world, w_n)
+    ax.axhspan(float(least), float(least + world.tolerance), color="0.88", label="less than ρ above the least")
+    draw.reference(ax, [Fraction(step, 50) for step in range(-5, 151)], lambda w: training_error(world, w), style="-")
+    errors = [training_error(world, w) for w in weights]
+    draw.curve(ax, weights, errors, "gradient descent", style="C1o")
+    draw.curve(ax, [w_n], [least], "least squares, the minimiser", style="C0D")
+    stop = float(weights[-1]), float(errors[-1])
+    ax.annotate("stops here", stop, (stop[0] - 0.15, stop[1] + 0.9),
                 ha="center", arrowprops={"arrowstyle": "->", "color": "0.3"})  # fmt: skip
     ax.set(xlabel="weight w", ylabel="empirical risk", ylim=(0, None))
     ax.legend(loc="upper center")

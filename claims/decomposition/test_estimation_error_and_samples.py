@@ -1,11 +1,13 @@
 """The estimation error falls with the number of examples, but not where a model only just fits them all.
 
-Slide: Decomposition of the Error. The estimation error is read as E(f_n) - E(f_F*), with expected risks (see the claim
+Slide: Decomposition of the Error. The estimation error is read as E(fₙ) − E(f_F*), with expected risks (see the claim
 on the sign of the deck's term). For least squares with p features it is known exactly, on average over the samples:
 with more than p + 1 examples every further one helps. With fewer than p there are weights that fit every label, noise
 and all. Those of least norm are the usual ones (gradient descent from zero finds them), and from half of p examples on
 they get worse with every further one, without bound towards n = p. A penalty on the weights takes that peak away.
 """
+
+from __future__ import annotations
 
 import math
 from collections.abc import Callable
@@ -17,10 +19,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from claimlab import Certificate, Claim, Exact, Rows
+from claimlab import Certificate, Claim, Exact, Rows, Seeds, draw
 from claimlab.data.noisy_sine import evaluation_grid, excess_risk, noisy_sine
 from claimlab.measure.least_squares import estimation_error
-from claimlab.seeds import Seeds
 from claimlab.train.trees import regression_trees
 
 if TYPE_CHECKING:
@@ -35,12 +36,9 @@ CLAIM = Claim(
     version=1,
     finding="scoped",
     says="The estimation error decreases when the number n of training examples increases.",
-    statement="For least squares with p = 100 independent Gaussian features, true weights of length 1 and noise of "
-    "variance 1/4 the mean of E(f_n) - E(f_F*) falls with every example from n = 102 to 800. From n = 50 to 98, where "
-    "the weights of least norm fit all labels, it rises with every example. Measured at n = 40, 100 and 400, it falls "
-    "by at least a tenth each time with a ridge penalty tuned to the noise, and not without. The excess risk of "
-    "regression trees of 16 leaves, grown best first, falls on the noisy sine by at least a tenth from 50 to 400 to "
-    "3200 points.",
+    statement="With a hundred features the mean estimation error of least squares falls with every example from "
+    "n = 102 on. From n = 50 to 98, where the weights of least norm fit all labels, it rises with every example; with "
+    "a tuned ridge penalty it falls there, too. Regression trees of sixteen leaves do better with more points.",
     reason="More examples average the noise of the labels out. Where a model just reaches zero training error each "
     "further label costs it more than it tells, unless it is regularised (sample-wise double descent).",
     scope="on average over the samples; with fewer parameters than examples, or tuned regularisation",
@@ -49,35 +47,45 @@ CLAIM = Claim(
     evidence=Exact(),
 )
 
-FEATURES = 100
-NOISE = Fraction(1, 4)
-ENOUGH = range(FEATURES + 2, 801)
-FEWER_THAN_FEATURES = range(FEATURES // 2, FEATURES - 1)
+# Independent Gaussian features, true weights of length 1, and the variance of the noise.
+FEATURES, NOISE = 100, Fraction(1, 4)
+ENOUGH, FEWER = range(102, 801), range(50, 99)  # examples, for the hundred features
+
+# The share of the error that may be left at the next size, where it is said to fall.
+LEFT = 0.9
 
 # -- least squares, in closed form --------------------------------------------------------------------------------
 
 
-def mean_error(examples: int) -> Fraction | float:
-    return estimation_error(examples, FEATURES, noise=NOISE, signal=1)
+def mean_error(examples: int, features: int = FEATURES) -> Fraction | float:
+    return estimation_error(examples, features, noise=NOISE, signal=1)
 
 
-def falls_with_every_example(examples: range) -> Certificate:
-    errors = [mean_error(n) for n in examples]
+def every_example_tells(*, examples: range, lowers: bool = True, features: int = FEATURES) -> Certificate:
+    """Whether the mean error falls (or else rises) with every further example."""
+    errors = [mean_error(n, features) for n in examples]
     falls = [after < before for before, after in pairwise(errors)]
-    return Certificate(all(falls), errors=[float(error) for error in errors], falls=sum(falls), steps=len(falls))
+    rises = [after > before for before, after in pairwise(errors)]
+    return Certificate(
+        all(falls if lowers else rises), errors=[float(error) for error in errors], falls=sum(falls), steps=len(falls)
+    )
 
 
 def test_claim(judge):
-    judge(falls_with_every_example, examples=ENOUGH).supports()
+    """Independent Gaussian features, true weights of length 1, noise of variance 1/4; n = 102 to 800."""
+    judge(every_example_tells, examples=ENOUGH).supports()
+
+
+def test_it_rises_towards_as_many_examples_as_features(judge):
+    """The same features and noise; n = 50 to 98, by the weights of least norm."""
+    judge(every_example_tells, examples=FEWER, lowers=False).supports()
 
 
 def test_control_fewer_examples_than_features(judge):
-    judge(falls_with_every_example, examples=FEWER_THAN_FEATURES).refutes()
+    judge(every_example_tells, examples=FEWER).refutes()
 
 
 # -- measured -----------------------------------------------------------------------------------------------------
-
-LEFT = 0.9  # the share of the error that may be left at the next size
 
 
 def falls_clearly(errors: Tensor) -> Tensor:
@@ -85,23 +93,22 @@ def falls_clearly(errors: Tensor) -> Tensor:
     return (errors[:, 1:] <= LEFT * errors[:, :-1]).all(dim=1)
 
 
-SIZES = (40, 100, 400)
-TUNED = float(FEATURES * NOISE)  # the noise over the mean square of a true weight: best on average, for every n
+def ridge_trial(
+    seeds: Seeds, *, penalty: float | None = None, sizes: tuple[int, ...] = (40, 100, 400), features: int = FEATURES
+) -> Rows:
+    """Least squares with a penalty on the squared weights; with zero, the weights of least norm.
 
-
-def ridge_trial(seeds: Seeds, *, penalty: float = TUNED) -> Rows:
-    """Least squares with a penalty on the squared weights; without one, the weights of least norm.
-
-    A seed draws 400 examples and trains on the first 40, the first 100 and all. In float64, because singular values are
-    small at n = p. The excess risk of weights v is |v - w|^2.
+    A seed draws as many examples as the largest size has and trains on the first of them. If no penalty is named it is
+    the noise over the mean square of a true weight, best on average for every n. In float64, because singular values
+    are small at n = p. The excess risk of weights v is |v − w|².
     """
-    seeds = seeds.to(dtype=torch.float64)
-    x = seeds.normal("x", SIZES[-1], FEATURES)
-    direction = seeds.normal("w", FEATURES, 1)
+    penalty = float(features * NOISE) if penalty is None else penalty
+    x = seeds.normal("x", sizes[-1], features)
+    direction = seeds.normal("w", features, 1)
     w = direction / direction.norm(dim=1, keepdim=True)
-    y = x @ w + math.sqrt(NOISE) * seeds.normal("noise", SIZES[-1], 1)
+    y = x @ w + math.sqrt(NOISE) * seeds.normal("noise", sizes[-1], 1)
     errors, training_errors = [], []
-    for n in SIZES:
+    for n in sizes:
         inputs, targets = x[:, :n], y[:, :n]
         u, singular, v = torch.linalg.svd(inputs, full_matrices=False)
         shrunk = (singular / (singular.square() + penalty))[..., None]
@@ -112,74 +119,69 @@ def ridge_trial(seeds: Seeds, *, penalty: float = TUNED) -> Rows:
     return Rows(win=falls_clearly(error), error=error, training_error=torch.stack(training_errors, dim=1))
 
 
-LEAVES = 16
-POINTS = (50, 400, 3200)
+Take = Callable[[Tensor, tuple[int, ...], int], Tensor]
+"""What is trained on of each seed's sample `[S, N]`, of the sizes given, at one of them."""
 
 
-def first(sample: Tensor, n: int) -> Tensor:
-    """The first n entries of each seed's sample `[S, N]`."""
+def first(sample: Tensor, sizes: tuple[int, ...], n: int) -> Tensor:
+    """The first n entries."""
     return sample[:, :n]
 
 
-def copies(sample: Tensor, n: int) -> Tensor:
+def copies(sample: Tensor, sizes: tuple[int, ...], n: int) -> Tensor:
     """As many entries, but of the smallest sample over and over."""
-    return first(sample, POINTS[0]).repeat(1, n // POINTS[0])
+    return sample[:, : sizes[0]].repeat(1, n // sizes[0])
 
 
-def tree_trial(seeds: Seeds, *, take: Callable[[Tensor, int], Tensor] = first) -> Rows:
-    """Regression trees on 50, 400 and 3200 points of the noisy sine; the risk is integrated, not sampled.
+def tree_trial(seeds: Seeds, *, take: Take = first, sizes: tuple[int, ...] = (50, 400, 3200), leaves: int = 16) -> Rows:
+    """Regression trees on points of the noisy sine; the risk is integrated, not sampled.
 
     The class stays the same, so what falls is the estimation error (with what greedy growing leaves of it).
     """
-    seeds = seeds.to(dtype=torch.float64)
-    x, y = noisy_sine(seeds, "train", POINTS[-1])
+    x, y = noisy_sine(seeds, "train", sizes[-1])
     grid = evaluation_grid(seeds)
-    outputs = [regression_trees(take(x[..., 0], n), take(y, n), grid[..., 0], leaves=LEAVES) for n in POINTS]
+    outputs = [
+        regression_trees(take(x[..., 0], sizes, n), take(y, sizes, n), grid[..., 0], leaves=leaves) for n in sizes
+    ]
     error = torch.stack([excess_risk(of_size[..., None], grid) for of_size in outputs], dim=1)
     return Rows(win=falls_clearly(error), error=error)
 
 
-@pytest.mark.statistical
+@pytest.mark.statistical(dtype="float64")
 def test_tuned_ridge(judge):
+    """On 40, 100 and 400 examples, penalty p times the noise: at most nine tenths of the error is left each time."""
     judge(ridge_trial).supports()
 
 
-@pytest.mark.statistical
+@pytest.mark.statistical(dtype="float64")
 def test_control_without_penalty(judge):
     """With 100 examples, as many as there are features, the error is far larger than with 40."""
     judge(ridge_trial, penalty=0.0).refutes()
 
 
-@pytest.mark.statistical
+@pytest.mark.statistical(dtype="float64")
 def test_trees(judge):
+    """Grown best first on 50, 400 and 3200 points of the noisy sine: at most nine tenths are left each time."""
     judge(tree_trial).supports()
 
 
-@pytest.mark.statistical
+@pytest.mark.statistical(dtype="float64")
 def test_control_trees_on_copies(judge):
     """Rows that repeat the first 50 are no further examples."""
     judge(tree_trial, take=copies).refutes()
 
 
-def figure(measured: "Measured", ax: "Axes") -> None:
-    """Learning curves of least squares: the closed form, and the median seed and the middle nine tenths of them."""
-    import numpy as np
-
+def figure(measured: Measured, ax: Axes) -> None:
+    """Without a tuned penalty more examples harm least squares before n = p (medians and middle 90 % of the seeds)."""
+    draw.numbers(ax.xaxis, [10, 20, 40, 100, 200, 400, 800], log=True)
+    ax.set_yscale("log")
     for examples in (range(10, FEATURES - 1), ENOUGH):
-        label = "least squares, closed form" if examples is ENOUGH else None
-        ax.plot(examples, [float(mean_error(n)) for n in examples], color="C1", label=label)
-    for name, style, label in (
-        ("control_without_penalty", "C1s", "least squares, measured"),
-        ("tuned_ridge", "C0o-", "tuned ridge penalty, measured"),
+        draw.reference(ax, examples, mean_error, "least squares, closed form", style="-")
+    for test, label, style in (
+        ("tuned_ridge", "tuned ridge penalty", ""),
+        ("control_without_penalty", "no penalty (control)", "C1s"),
     ):
-        low, middle, high = np.quantile(measured[name]["error"], [0.05, 0.5, 0.95], axis=0)
-        ax.errorbar(SIZES, middle, yerr=(middle - low, high - middle), fmt=style, capsize=3, label=label)
-    ax.axvline(FEATURES, color="0.5", linestyle=":")
-    ax.annotate("n = p", (FEATURES, 0.05), xytext=(4, 0), textcoords="offset points", color="0.4")
-    ax.set(
-        xscale="log", yscale="log", xlabel=f"training examples n (p = {FEATURES} features)", ylabel="estimation error"
-    )
-    ticks = [10, 20, 40, 100, 200, 400, 800]
-    ax.set_xticks(ticks, [str(tick) for tick in ticks])
-    ax.set_xticks([], minor=True)
+        draw.spread(ax, (40, 100, 400), measured[test]["error"], label, style=style, middle=0.9, whiskers=True)
+    draw.upright(ax, FEATURES, "n = p")
+    ax.set(xlabel="training examples n (p = 100 features)", ylabel="estimation error")
     ax.legend(loc="upper left")

@@ -1,18 +1,20 @@
 """The deck's estimation error is a training error, and goes the other way.
 
 Slide: Decomposition of the Error. The estimation error is to fall when n grows, and may rise when the class F grows.
-The deck writes it E_n(f_n) - E(f_F*), with the empirical risk of the trained model. Averaged over the samples of n
+The deck writes it Eₙ(fₙ) − E(f_F*), with the empirical risk of the trained model. Averaged over the samples of n
 examples, that is never positive; it rises with n, towards zero; and it falls when F grows and f_F* stays as good:
 
-- E_n(f_n) <= E_n(f_F*), because f_n is the minimiser, and E_n(f_F*) is E(f_F*) on average;
-- n + 1 examples hold n + 1 samples of n, and the mean of their risks is E_(n+1). The least of means is no less than the
-  mean of the least, so E[E_n(f_n)] never falls with n;
+- Eₙ(fₙ) ≤ Eₙ(f_F*), because fₙ is the minimiser, and Eₙ(f_F*) is E(f_F*) on average;
+- n + 1 examples hold n + 1 samples of n, and the mean of their risks is Eₙ₊₁. The least of means is no less than the
+  mean of the least, so the mean of Eₙ(fₙ) never falls with n;
 - the minimum over a larger class is no larger.
 
-The paper that the deck cites, Bottou & Bousquet 2008, has the expected risk E(f_n) instead, and then it is as the deck
-says. Both are known in closed form for least squares (see `claimlab.measure.least_squares`): -p / n and p / (n - p - 1)
+The paper that the deck cites, Bottou & Bousquet 2008, has the expected risk E(fₙ) instead, and then it is as the deck
+says. Both are known in closed form for least squares (see `claimlab.measure.least_squares`): −p / n and p / (n − p − 1)
 times the variance of the noise, for p features.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +25,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import strategies as st
 
-from claimlab import Certificate, Claim, Exact
+from claimlab import Certificate, Claim, Exact, draw
 from claimlab.measure.least_squares import estimation_error, training_error
 from claimlab.measure.risks import (
     Distribution,
@@ -51,17 +53,16 @@ CLAIM = Claim(
     slide="Decomposition of the Error",
     version=1,
     finding="false",
-    says="The estimation error E_n(f_n) - E(f_F*) falls when n grows and can rise when the class grows.",
-    statement="With the expected risk, E(f_n) - E(f_F*), the sentence is right: for least squares with p independent "
-    "Gaussian features, among them all that matter, and noise of variance 1 it is p / (n - p - 1) on average, which is "
-    "positive, falls from n = 12 to 200 at p = 10, and rises from p = 1 to 98 at n = 100. With the empirical risk, as "
-    "on the slide, it is -p / n: negative, rising with n and falling with p. In random finite worlds, 0-1 or squared "
-    "loss, the slide's term is on average never positive, never lower for one more example, and never higher for a "
-    "larger class with the same E(f_F*), exactly.",
-    reason="The slide puts the training error of f_n where the paper it cites has the expected risk. On its own "
+    says="The estimation error Eₙ(fₙ) − E(f_F*) falls when n grows and can rise when the class grows.",
+    statement="With the expected risk, E(fₙ) − E(f_F*), the sentence is right: for least squares the term is positive "
+    "on average, falls with every example and rises with every feature. With the empirical risk, as on the slide, it "
+    "is never positive on average, never lower for one more example, and never higher for a larger class whose best "
+    "member is no better.",
+    reason="The slide puts the training error of fₙ where the paper it cites has the expected risk. On its own "
     "training set a model looks better than the best of its class is, the more so the fewer examples there are and the "
     "more predictors it was chosen from.",
-    scope="averages over the samples; the falling of the corrected term with n is a claim of its own, with a scope",
+    scope="averages over the samples; least squares with independent Gaussian features, and finite worlds; the falling "
+    "of the corrected term with n is a claim of its own, with a scope",
     source="Bottou & Bousquet 2008 (The Tradeoffs of Large Scale Learning, NIPS 2007); Breiman & Freedman 1983",
     evidence=Exact(),
 )
@@ -83,28 +84,36 @@ def by_training_error(n: int, p: int, noise: Fraction) -> Fraction:
     return training_error(n, p, noise=noise) - noise
 
 
-def goes_as_the_deck_says(term: Term, noise: Fraction = Fraction(1)) -> Certificate:
+def goes_as_the_deck_says(
+    *,
+    term: Term,
+    noise: Fraction = Fraction(1),
+    samples: range = SAMPLES,
+    p: int = 10,
+    features: range = FEATURES,
+    n: int = 100,
+) -> Certificate:
     """Whether the term is nowhere negative, falls with every further example and rises with every further feature."""
-    with_samples = [term(n, 10, noise) for n in SAMPLES]
-    with_features = [term(100, p, noise) for p in FEATURES]
+    with_samples = [term(each, p, noise) for each in samples]
+    with_features = [term(n, each, noise) for each in features]
     falls = sum(after < before for before, after in pairwise(with_samples))
     rises = sum(after > before for before, after in pairwise(with_features))
     return Certificate(
-        min(with_samples + with_features) >= 0 and falls == len(SAMPLES) - 1 and rises == len(FEATURES) - 1,
+        min(with_samples + with_features) >= 0 and falls == len(samples) - 1 and rises == len(features) - 1,
         steps_down_with_samples=falls, steps_up_with_features=rises,
         with_samples=[float(value) for value in with_samples],
         with_features=[float(value) for value in with_features],
     )  # fmt: skip
 
 
-def test_claim(judge):
-    """With expected risks."""
-    judge(goes_as_the_deck_says, term=by_expected_risk).supports()
-
-
 def test_deck_wording(judge):
-    """With the training error of the trained model."""
+    """With the training error of the trained model, in the same worlds as the claim."""
     judge(goes_as_the_deck_says, term=by_training_error).refutes()
+
+
+def test_claim(judge):
+    """With expected risks: n = 12 to 200 at p = 10, p = 1 to 98 at n = 100, independent Gaussian features, noise 1."""
+    judge(goes_as_the_deck_says, term=by_expected_risk).supports()
 
 
 def test_control_without_noise(judge):
@@ -135,9 +144,9 @@ def on_new_examples(world: World, f: Predictor, sample: Sample) -> Fraction:
 
 
 def trained_risk_goes_the_other_way(
-    world: World, measure: Callable[[World, Predictor, Sample], Fraction] = on_the_sample
+    world: World, *, measure: Callable[[World, Predictor, Sample], Fraction] = on_the_sample
 ) -> Certificate:
-    """Whether f_n's mean risk is at most E(f_F*), no lower for one more example and no higher than for a part of F."""
+    """Whether fₙ's mean risk is at most E(f_F*), no lower for one more example and no higher than for a part of F."""
 
     def average(predictors: Sequence[Predictor], n: int) -> Fraction:
         return expected(lambda sample: measure(world, erm(predictors, sample, loss=world.loss), sample), world.law, n)
@@ -152,40 +161,42 @@ def trained_risk_goes_the_other_way(
     )  # fmt: skip
 
 
-LABELS = range(3)
-EXAMPLES = st.sampled_from(list(product(range(2), LABELS)))
-PREDICTORS = st.sampled_from(list(product(LABELS, LABELS)))
-WORLDS = st.builds(
-    World,
-    law=st.dictionaries(EXAMPLES, st.integers(1, 4), min_size=1, max_size=4).map(distribution),
-    predictors=st.lists(PREDICTORS, min_size=2, max_size=4, unique=True).map(tuple),
-    part=st.integers(1, 2),
-    loss=st.sampled_from([zero_one, squared]),
-    samples=st.integers(1, 3),
-)
+def worlds() -> st.SearchStrategy[World]:
+    labels = range(3)
+    law = st.dictionaries(st.sampled_from([*product(range(2), labels)]), st.integers(1, 4), min_size=1, max_size=4)
+    predictors = st.lists(st.sampled_from([*product(labels, labels)]), min_size=2, max_size=4, unique=True)
+    return st.builds(
+        World,
+        law=law.map(distribution),
+        predictors=predictors.map(tuple),
+        part=st.integers(1, 2),
+        loss=st.sampled_from([zero_one, squared]),
+        samples=st.integers(1, 3),
+    )
 
 
 @pytest.mark.property
 def test_training_error_in_any_finite_world(judge):
-    judge(trained_risk_goes_the_other_way, given=WORLDS).supports()
+    """One to three examples on two inputs with three labels, two to four predictors, 0-1 or squared loss."""
+    judge(trained_risk_goes_the_other_way, given=worlds()).supports()
 
 
 @pytest.mark.property
 def test_control_expected_risk_in_any_finite_world(judge):
-    judge(trained_risk_goes_the_other_way, given=WORLDS, measure=on_new_examples).refutes()
+    judge(trained_risk_goes_the_other_way, given=worlds(), measure=on_new_examples).refutes()
 
 
-def figure(measured: "Measured", ax: "Axes") -> None:
-    """Both readings against the number of examples, and against the number of features."""
+def figure(measured: Measured, ax: Axes) -> None:
+    """With expected risks the estimation error is positive, falls with n and rises with p; with training errors not."""
     picture = ax.figure
     ax.remove()
     left, right = picture.subplots(1, 2, sharey=True)
+    left.set(ylabel="estimation error / noise", ylim=(-1.1, 2.1))
+    draw.numbers(left.xaxis, [12, 20, 50, 100, 200], log=True)
     for axes, x, name in ((left, SAMPLES, "with_samples"), (right, FEATURES, "with_features")):
         axes.axhline(0, color="0.4", linewidth=1)
-        axes.plot(x, measured["claim"][name], color="C0", label="expected risk (the paper)")
-        axes.plot(x, measured["deck_wording"][name], color="C1", label="training error (the deck)")
-    left.set(xlabel="examples n (p = 10 features)", ylabel="estimation error / noise", ylim=(-1.1, 2.1), xscale="log")
-    left.set_xticks([12, 20, 50, 100, 200], ["12", "20", "50", "100", "200"])
-    left.set_xticks([], minor=True)
+        draw.curve(axes, x, measured["claim"][name], "expected risk (the paper)", marks=False)
+        draw.curve(axes, x, measured["deck_wording"][name], "training error (the deck)", style="C1--", marks=False)
+    left.set(xlabel="examples n (p = 10 features)")
     right.set(xlabel="features p (n = 100 examples)")
     left.legend(loc="upper right", fontsize=9)

@@ -1,17 +1,17 @@
 """The later gradient descent stops, the smaller the optimisation error, and each halving costs about as many steps.
 
-Slide: Decomposition of the Error. Gradient descent on the training error stops once it is within rho of the minimum.
-The optimisation error, what is left then, can grow with rho; and what a small rho costs is measured in steps.
+Slide: Decomposition of the Error. Gradient descent on the training error stops once it is within ρ of the minimum. The
+optimisation error, what is left then, can grow with ρ; and what a small ρ costs is measured in steps.
 
 The training error here is a quadratic in two weights, as for a linear model under squared error, with curvatures 1 and
-kappa along two orthogonal directions, and the step size is 1 / kappa. One step multiplies what a direction of curvature
-lambda contributes by (1 - lambda / kappa)^2. Let q = (1 - 1 / kappa)^2. With half of the first gap in the flat
-direction the gap after t steps is between q^t / 2 and q^t of the first gap. Since 1 / kappa <= -log(1 - 1 / kappa)
-<= 1 / (kappa - 1) it takes, to come down to a share rho of the first gap,
+κ along two orthogonal directions, and the step size is 1 / κ. One step multiplies what a direction of curvature λ
+contributes by (1 − λ / κ)². Let q = (1 − 1 / κ)². With half of the first gap in the flat direction the gap after t
+steps is between qᵗ / 2 and qᵗ of the first gap. Since 1 / κ ≤ −log(1 − 1 / κ) ≤ 1 / (κ − 1) it takes, to come down to
+a share ρ of the first gap,
 
-    at most ceil(kappa / 2 log(1 / rho)) steps, and at least (kappa - 1) / 2 log(1 / (2 rho)).
+    at most ⌈κ / 2 log(1 / ρ)⌉ steps, and at least (κ − 1) / 2 log(1 / (2ρ)).
 
-The descent is run in rational arithmetic with rho = 1/2, 1/4, ..., so the bounds are checked with log 2 between two
+The descent is run in rational arithmetic with ρ = 1/2, 1/4, ..., so the bounds are checked with log 2 between two
 decimal fractions.
 """
 
@@ -24,16 +24,12 @@ from itertools import pairwise
 from math import ceil, isqrt
 from typing import TYPE_CHECKING
 
-from claimlab import Certificate, Claim, Exact
+from claimlab import Certificate, Claim, Exact, draw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from claimlab.report.figures import Measured
-
-HALVINGS = 16
-CONDITIONS = (4, 16, 64)
-LOG_2 = Fraction(69314, 100000), Fraction(69315, 100000)  # log 2 = 0.693147... lies between
 
 CLAIM = Claim(
     id="decomposition/optimisation-error-grows-with-the-tolerance",
@@ -43,10 +39,9 @@ CLAIM = Claim(
     finding="holds",
     says="When optimisation stops within a tolerance of the minimum, the optimisation error can grow with it.",
     statement=(
-        "Gradient descent with step size 1 / kappa on a quadratic training error with curvatures 1 and kappa = 4, 16 "
-        "or 64, stopped at the first step within a share rho = 1/2, 1/4, ..., 1/65536 of the first gap, leaves a "
-        "larger gap for every larger rho. It takes at most ceil(kappa / 2 log(1 / rho)) steps and at least "
-        "(kappa - 1) / 2 log(1 / (2 rho)) (rational arithmetic). For kappa = 1 one step ends at the minimum."
+        "Gradient descent on a quadratic training error of condition κ, stopped once within ρ of the minimum, leaves a "
+        "larger error for every larger tolerance ρ. Every halving of ρ costs it about κ / 2 × log 2 further steps. For "
+        "κ = 1 one step ends at the minimum, whatever the tolerance."
     ),
     reason=(
         "Where each step only shrinks the gap, stopping sooner leaves more of it. But this gap is in the training "
@@ -57,6 +52,10 @@ CLAIM = Claim(
     source="Bottou & Bousquet 2008, The tradeoffs of large scale learning",
     evidence=Exact(),
 )
+
+CONDITIONS = (4, 16, 64)
+HALVINGS = 16
+LOG_2 = Fraction(69314, 100000), Fraction(69315, 100000)  # log 2 = 0.693147... lies between
 
 Vector = tuple[Fraction, Fraction]
 
@@ -105,20 +104,22 @@ def descent(kappa: int, *, momentum: bool) -> Iterator[Vector]:
 
 
 @cache
-def stopped(kappa: int, *, momentum: bool = False) -> list[tuple[int, Vector]]:
+def stopped(kappa: int, *, halvings: int, momentum: bool) -> list[tuple[int, Vector]]:
     """Steps and weights where the gap is first within 1/2, 1/4, ... of what it was at the start."""
     path = enumerate(descent(kappa, momentum=momentum))
     steps, w = next(path)
     first_gap = error(w, kappa)
     stops = []
-    for halvings in range(1, HALVINGS + 1):
-        while error(w, kappa) > first_gap / 2**halvings:
+    for halving in range(1, halvings + 1):
+        while error(w, kappa) > first_gap / 2**halving:
             steps, w = next(path)
         stops.append((steps, w))
     return stops
 
 
-def grows_with_the_tolerance(conditions: tuple[int, ...] = CONDITIONS, *, truth: Fraction = Fraction(0)) -> Certificate:
+def grows_with_the_tolerance(
+    *, conditions: tuple[int, ...] = CONDITIONS, halvings: int = HALVINGS, truth: Fraction = Fraction(0)
+) -> Certificate:
     """Whether stopping at a larger tolerance leaves a larger error, for each condition number.
 
     The error has its minimum a share `truth` of the way from the training error's minimum to the start: at 0 it is the
@@ -128,33 +129,39 @@ def grows_with_the_tolerance(conditions: tuple[int, ...] = CONDITIONS, *, truth:
     for kappa in conditions:
         first = start(kappa)
         minimum = truth * first[0], truth * first[1]
-        errors.append([error(w, kappa, minimum=minimum) for _, w in stopped(kappa)])
+        errors.append([error(w, kappa, minimum=minimum) for _, w in stopped(kappa, halvings=halvings, momentum=False)])
     grows = all(coarse > fine for row in errors for coarse, fine in pairwise(row))
     return Certificate(grows, conditions=conditions, errors=[[float(e) for e in row] for row in errors])
 
 
-def costs_kappa_log(*, momentum: bool = False) -> Certificate:
+def costs_kappa_log(
+    *, conditions: tuple[int, ...] = CONDITIONS, halvings: int = HALVINGS, momentum: bool = False
+) -> Certificate:
     """Whether the steps to a share 2^-m of the gap lie between the two bounds of the module's docstring."""
     low, high = LOG_2
-    steps = {kappa: [count for count, _ in stopped(kappa, momentum=momentum)] for kappa in CONDITIONS}
+    steps = {
+        kappa: [count for count, _ in stopped(kappa, halvings=halvings, momentum=momentum)] for kappa in conditions
+    }
     between = all(
         Fraction(kappa - 1, 2) * (m - 1) * low <= count <= ceil(Fraction(kappa, 2) * m * high)
         for kappa, counts in steps.items()
         for m, count in enumerate(counts, start=1)
     )
-    return Certificate(between, conditions=CONDITIONS, steps=list(steps.values()))
+    return Certificate(between, conditions=conditions, steps=list(steps.values()))
 
 
 def test_claim(judge):
+    """Step size 1 / κ for κ = 4, 16, 64; each stops first within ρ = 1/2, 1/4, ..., 1/65536 of the first gap."""
     judge(grows_with_the_tolerance).supports()
 
 
 def test_steps_grow_as_kappa_log(judge):
+    """The same descents: at most ⌈κ / 2 log(1 / ρ)⌉ steps, and at least (κ − 1) / 2 log(1 / (2ρ))."""
     judge(costs_kappa_log).supports()
 
 
 def test_control_well_conditioned(judge):
-    """With kappa = 1 the first step ends at the minimum, whatever the tolerance."""
+    """With κ = 1 the first step ends at the minimum, whatever the tolerance."""
     judge(grows_with_the_tolerance, conditions=(1,)).refutes()
 
 
@@ -164,24 +171,22 @@ def test_control_error_on_new_data(judge):
 
 
 def test_control_heavy_ball(judge):
-    """With momentum the steps grow as the root of kappa, and fall short of the lower bound."""
+    """With momentum the steps grow as the root of κ, and fall short of the lower bound."""
     judge(costs_kappa_log, momentum=True).refutes()
 
 
 def figure(measured: Measured, ax: Axes) -> None:
-    """Steps until the gap is within rho, with the two bounds as a band, and the heavy ball's for the largest kappa."""
-    rho = [2.0**-m for m in range(1, HALVINGS + 1)]
+    """Every halving of the tolerance costs gradient descent as many steps again, between its bounds; momentum fewer."""
+    halvings = range(1, HALVINGS + 1)
+    rho = [2.0**-m for m in halvings]
     log_2 = float(LOG_2[1])
-    for kappa, steps in zip(CONDITIONS, measured["steps_grow_as_kappa_log"]["steps"], strict=True):
-        low = [(kappa - 1) / 2 * (m - 1) * log_2 for m in range(1, HALVINGS + 1)]
-        high = [ceil(kappa / 2 * m * log_2) for m in range(1, HALVINGS + 1)]
-        ax.fill_between(rho, low, high, color="C0", alpha=0.2, linewidth=0)
-        ax.plot(rho, steps, ".-", color="C0")
-        ax.annotate(f" kappa = {kappa}", (rho[-1], steps[-1]), va="center", color="C0")
-    heavy_ball = measured["control_heavy_ball"]["steps"][-1]
-    ax.plot(rho, heavy_ball, ".--", color="C1", label=f"heavy ball, kappa = {CONDITIONS[-1]} (control)")
-    ax.plot([], [], ".-", color="C0", label="gradient descent, between its bounds")
     ax.set_xscale("log", base=2)
-    ax.set_xlim(0.7, rho[-1] / 16)
-    ax.set(xlabel="tolerance, as a share of the first gap", ylabel="steps")
+    for kappa, steps in zip(CONDITIONS, measured["steps_grow_as_kappa_log"]["steps"], strict=True):
+        low = [(kappa - 1) / 2 * (m - 1) * log_2 for m in halvings]
+        draw.band(ax, rho, low, [ceil(kappa / 2 * m * log_2) for m in halvings], style="C0")
+        draw.curve(ax, rho, steps, "gradient descent, between its bounds")
+        ax.annotate(f"κ = {kappa}", (rho[-1], steps[-1]), (8, 0), textcoords="offset points", va="center", color="0.4")
+    heavy_ball = measured["control_heavy_ball"]["steps"][-1]
+    draw.curve(ax, rho, heavy_ball, f"heavy ball, κ = {CONDITIONS[-1]} (control)")
+    ax.set(xlim=(0.7, rho[-1] / 8), xlabel="tolerance ρ, as a share of the first gap", ylabel="steps")
     ax.legend(loc="upper left")

@@ -1,17 +1,19 @@
 """Approximation, estimation and optimization error add up.
 
-Slide: Decomposition of the Error. f* is the best predictor there is, f_F* the best of the class F, f_n the one with the
-least empirical risk E_n on n examples, and f~_n what an optimizer finds that stops within a tolerance of it. The deck
-takes E_n(f~_n) - E(f*) apart, Bottou & Bousquet take E(f~_n) - E(f*) apart, on average over the samples:
+Slide: Decomposition of the Error. f* is the best predictor there is, f_F* the best of the class F, fₙ the one with the
+least empirical risk Eₙ on n examples, and f̃ₙ what an optimizer finds that stops within a tolerance of it. The deck
+takes Eₙ(f̃ₙ) − E(f*) apart, Bottou & Bousquet take E(f̃ₙ) − E(f*) apart, on average over the samples:
 
-    term            deck                     Bottou & Bousquet
-    approximation   E(f_F*) - E(f*)          E(f_F*) - E(f*)
-    estimation      E_n(f_n) - E(f_F*)       E(f_n) - E(f_F*)
-    optimization    E_n(f~_n) - E_n(f_n)     E(f~_n) - E(f_n)
+    term            deck                  Bottou & Bousquet
+    approximation   E(f_F*) − E(f*)       E(f_F*) − E(f*)
+    estimation      Eₙ(fₙ) − E(f_F*)      E(fₙ) − E(f_F*)
+    optimization    Eₙ(f̃ₙ) − Eₙ(fₙ)       E(f̃ₙ) − E(fₙ)
 
 Either way each term takes away what the next one adds. But what the deck's terms add up to holds the training error of
-f~_n, so it is no excess risk; what follows from that for the estimation error is a claim of its own.
+f̃ₙ, so it is no excess risk; what follows from that for the estimation error is a claim of its own.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
 
-from claimlab import Certificate, Claim, Property
+from claimlab import Certificate, Claim, Property, draw
 from claimlab.measure.risks import (
     Distribution,
     Predictor,
@@ -48,13 +50,11 @@ CLAIM = Claim(
     finding="holds",
     says="What a trained model loses against the ground truth is the sum of approximation and estimation error, plus "
     "optimization error if the optimizer stops early.",
-    statement="For random finite distributions, classes of two to four predictors, samples of one or two examples, "
-    "tolerances and f*, the deck's terms add up to E_n(f~_n) - E(f*) and those of Bottou & Bousquet to "
-    "E(f~_n) - E(f*), squared loss, exactly and on average over all samples. The deck's terms do not add up to the "
-    "excess risk E(f~_n) - E(f*).",
+    statement="The deck's three terms add up to Eₙ(f̃ₙ) − E(f*), and those of the paper it cites to E(f̃ₙ) − E(f*), "
+    "exactly and on average over all samples. The deck's terms do not add up to the excess risk E(f̃ₙ) − E(f*).",
     reason="Each term takes away what the next one adds, whatever the predictors are. The deck measures the trained "
     "model on its own training set, on both sides; the paper that it cites uses expected risks.",
-    scope="an identity: it says nothing of the size or the sign of the terms",
+    scope="an identity: it says nothing of the size or the sign of the terms; squared loss, in rational arithmetic",
     source="Bottou & Bousquet 2008 (The Tradeoffs of Large Scale Learning, NIPS 2007)",
     evidence=Property(examples=40),
 )
@@ -83,12 +83,12 @@ def on_the_sample(world: World, f: Predictor, sample: Sample) -> Fraction:
 
 
 def trained(world: World, sample: Sample) -> Predictor:
-    """f_n, the minimiser of the empirical risk."""
+    """fₙ, the minimiser of the empirical risk."""
     return erm(world.predictors, sample, loss=squared)
 
 
 def stopped_early(world: World, sample: Sample) -> Predictor:
-    """f~_n, the predictor that is worst on the sample among those within the tolerance of the best."""
+    """f̃ₙ, the predictor that is worst on the sample among those within the tolerance of the best."""
     good_enough = on_the_sample(world, trained(world, sample), sample) + world.tolerance
     risks = {f: on_the_sample(world, f, sample) for f in world.predictors}
     return max((f for f in world.predictors if risks[f] < good_enough), key=risks.__getitem__)
@@ -110,11 +110,12 @@ def terms(world: World, measure: Measure) -> dict[str, Fraction]:
 
 def terms_add_up(
     world: World,
+    *,
     terms_by: Measure,
     sum_by: Measure,
     names: tuple[str, ...] = ("approximation", "estimation", "optimization"),
 ) -> Certificate:
-    """Whether the named terms add up to what f~_n loses against f*, sample by sample and then on average."""
+    """Whether the named terms add up to what f̃ₙ loses against f*, sample by sample and then on average."""
 
     def loses(sample: Sample) -> Fraction:
         return sum_by(world, stopped_early(world, sample), sample) - risk(world.truth, world.law, loss=squared)
@@ -124,60 +125,60 @@ def terms_add_up(
     return Certificate(sum(parts[name] for name in names) == total, total=total, **parts)
 
 
-LABELS = 0, 1, 3
-EXAMPLES = st.sampled_from(list(product(range(2), LABELS)))
-PREDICTORS = st.sampled_from(list(product(LABELS, LABELS)))
-WORLDS = st.builds(
-    World,
-    law=st.dictionaries(EXAMPLES, st.integers(1, 4), min_size=1, max_size=3).map(distribution),
-    predictors=st.lists(PREDICTORS, min_size=2, max_size=4, unique=True).map(tuple),
-    truth=PREDICTORS,
-    samples=st.integers(1, 2),
-    tolerance=st.sampled_from([Fraction(size) for size in (1, 2, 4, 8)]),
-)
+def worlds() -> st.SearchStrategy[World]:
+    labels = (0, 1, 3)
+    predictor = st.sampled_from([*product(labels, labels)])
+    law = st.dictionaries(st.sampled_from([*product(range(2), labels)]), st.integers(1, 4), min_size=1, max_size=3)
+    return st.builds(
+        World,
+        law=law.map(distribution),
+        predictors=st.lists(predictor, min_size=2, max_size=4, unique=True).map(tuple),
+        truth=predictor,
+        samples=st.integers(1, 2),
+        tolerance=st.sampled_from([Fraction(size) for size in (1, 2, 4, 8)]),
+    )
 
 
 def test_claim(judge):
-    """The sum as the deck writes it, with training errors on both sides."""
-    judge(terms_add_up, given=WORLDS, terms_by=on_the_sample, sum_by=on_the_sample).supports()
+    """The sum as the deck writes it: two inputs, classes of two to four predictors, one or two examples, any f*."""
+    judge(terms_add_up, given=worlds(), terms_by=on_the_sample, sum_by=on_the_sample).supports()
 
 
 def test_expected_risks(judge):
-    """The sum as Bottou & Bousquet write it."""
-    judge(terms_add_up, given=WORLDS, terms_by=on_new_examples, sum_by=on_new_examples).supports()
+    """The sum as Bottou & Bousquet write it, in the same worlds."""
+    judge(terms_add_up, given=worlds(), terms_by=on_new_examples, sum_by=on_new_examples).supports()
 
 
 def test_control_without_the_optimization_error(judge):
     two = ("approximation", "estimation")
-    judge(terms_add_up, given=WORLDS, terms_by=on_new_examples, sum_by=on_new_examples, names=two).refutes()
+    judge(terms_add_up, given=worlds(), terms_by=on_new_examples, sum_by=on_new_examples, names=two).refutes()
 
 
 def test_control_deck_terms_are_not_the_excess_risk(judge):
-    """The deck's terms leave out E(f~_n) - E_n(f~_n), by which a trained model does worse on new examples."""
-    judge(terms_add_up, given=WORLDS, terms_by=on_the_sample, sum_by=on_new_examples).refutes()
+    """The deck's terms leave out E(f̃ₙ) − Eₙ(f̃ₙ), by which a trained model does worse on new examples."""
+    judge(terms_add_up, given=worlds(), terms_by=on_the_sample, sum_by=on_new_examples).refutes()
 
 
-def figure(measured: "Measured", ax: "Axes") -> None:
-    """The terms of a small world, each drawn from where the one before it ends.
+def figure(measured: Measured, ax: Axes) -> None:
+    """Each term starts where the one before it ends: on training errors the deck's estimation error is negative.
 
     Two inputs, the first twice as likely as the second, whose labels are 1 and 0 three times in four. The class holds
     the constants 1 and 0, the sample three examples.
     """
     law = distribution({(0, 1): 6, (0, 0): 2, (1, 0): 3, (1, 1): 1})
     world = World(law=law, predictors=((1, 1), (0, 0)), truth=(1, 0), samples=3, tolerance=Fraction(1, 2))
-    forms = (("training errors\n(the deck)", on_the_sample), ("expected risks\n(the paper)", on_new_examples))
-    for row, (_, measure) in enumerate(forms):
+    forms = {"training errors\n(the deck)": on_the_sample, "expected risks\n(the paper)": on_new_examples}
+    for row, measure in enumerate(forms.values()):
         start = 0.0
         for place, (name, exact) in enumerate(terms(world, measure).items()):
             y, size = 1.3 * row + 0.3 * place, float(exact)
             label = f"{name} error" if row == 0 else None
             ax.barh(y, size, left=start, height=0.28, color=f"C{place}", label=label)
-            sign = "+" if size > 0 else "\N{MINUS SIGN}"
-            ax.text(0.262, y, f"{sign}{abs(size):.3f}", va="center", fontsize=10)
+            ax.text(0.262, y, f"{size:+.3f}".replace("-", "−"), va="center", fontsize=10)
             start += size
         ax.plot([start, start], [1.3 * row - 0.15, 1.3 * row + 0.75], color="0.4", linestyle=":")
         ax.text(0.31, 1.3 * row + 0.3, f"sum {start:.3f}", va="center")
     ax.axvline(0, color="0.4", linewidth=1)
-    ax.set_yticks([1.3 * row + 0.3 for row in range(len(forms))], [name for name, _ in forms])
+    draw.names(ax.yaxis, forms, at=[0.3, 1.6])
     ax.set(xlim=(-0.02, 0.375), ylim=(2.15, -0.75), xlabel="squared error above that of the ground truth")
     ax.legend(loc="upper center", ncols=3, columnspacing=1.2, handlelength=1.2)
