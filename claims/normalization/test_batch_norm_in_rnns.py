@@ -10,6 +10,8 @@ on which is meant. What can be tested is next to it: what batch norm needs of it
 no batch at all, which is why recurrent nets took it up instead (F12).
 """
 
+from __future__ import annotations
+
 from claimlab import Claim
 
 CLAIM = Claim(

@@ -1,10 +1,12 @@
 """Batch norm normalises the activations of each mini-batch.
 
-Slide: Batch Normalization. For each feature, with the mean and the biased variance s^2 of the batch (over its samples
-and, for images, over all positions of the map), the layer returns gain (x - mean) / sqrt(s^2 + eps) + shift. So the
-batch leaves with mean shift and variance gain^2 s^2 / (s^2 + eps): all but gain^2 where s^2 is far above eps, all but 0
-where it is far below. This is training mode; what evaluation does is another claim.
+Slide: Batch Normalization. For each feature, with the mean and the biased variance s² of the batch (over its samples
+and, for images, over all positions of the map), the layer returns gain (x − mean) / √(s² + ε) + shift. So the batch
+leaves with mean shift and variance gain² s² / (s² + ε): all but gain² where s² is far above ε, all but 0 where it is
+far below. This is training mode; what evaluation does is another claim.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from claimlab import Certificate, Claim, Property
+from claimlab import Certificate, Claim, Property, draw
 from claimlab.measure.draws import Draws
 from claimlab.measure.rounding import moments, standardised
 from claimlab.parts import parts
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from claimlab.report.figures import Measured
 
-EPS = 1e-5
+EPS = 1e-5  # torch's own
 
 CLAIM = Claim(
     id="normalization/batch-norm-normalises",
@@ -33,13 +35,12 @@ CLAIM = Claim(
     version=1,
     finding="holds",
     says="Batch norm normalises the activations within each mini-batch.",
-    statement="In training mode torch.nn.BatchNorm1d and BatchNorm2d give each feature of every batch of two or more "
-    "values the mean shift and the standard deviation |gain| s / sqrt(s^2 + eps), with s^2 the batch's biased variance "
-    "and eps = 1e-5, for spreads from 1e-5 to 100, up to rounding. In evaluation mode it does not, nor are the samples "
-    "of half a batch normalised by themselves.",
+    statement="In training mode batch norm gives each feature of every batch of two or more values the mean shift and "
+    "the standard deviation |gain| s / √(s² + ε), where s² is the batch's biased variance. In evaluation mode it does "
+    "not, nor are the samples of half a batch normalised by themselves.",
     reason="It is what the formula of the paper says, and torch computes it. The variance is one (times gain squared) "
-    "only for features that vary by much more than sqrt(eps) = .003 over the batch.",
-    scope="training mode, float64; dense features and maps of up to 4 x 4 positions",
+    "only for features that vary by much more than √ε over the batch, .003 by default.",
+    scope="torch's layers in training mode, float64; dense features and maps of up to 4 × 4 positions",
     source="Ioffe and Szegedy 2015 (arXiv 1502.03167), algorithm 1",
     evidence=Property(examples=60),
 )
@@ -57,7 +58,7 @@ class World:
     seed: int = 0
 
 
-def draw(world: World, name: int = 0) -> Tensor:
+def batch_of(world: World, *, name: int = 0) -> Tensor:
     """A batch of activations; another `name` is another batch."""
     draws = Draws(world.seed)
     per_channel = (1, world.shape[1], *[1] * (len(world.shape) - 2))
@@ -76,32 +77,32 @@ def layer_for(world: World) -> nn.Module:
 
 
 Use = Callable[[nn.Module, World], Tensor]
-"""What comes out for the batch `draw(world)`."""
+"""What comes out for the batch `batch_of(world)`."""
 
 
 def training(norm: nn.Module, world: World) -> Tensor:
-    return norm(draw(world))
+    return norm(batch_of(world))
 
 
 def evaluation(norm: nn.Module, world: World) -> Tensor:
     """Ten training steps on the batch, then evaluation: the running statistics still remember where they started."""
     for _ in range(10):
-        norm(draw(world))
-    return norm.eval()(draw(world))
+        norm(batch_of(world))
+    return norm.eval()(batch_of(world))
 
 
 def half_of_a_larger_batch(norm: nn.Module, world: World) -> Tensor:
     """The statistics are those of all samples, not of the half that is looked at."""
-    return norm(torch.cat([draw(world), draw(world, name=1)]))[: world.shape[0]]
+    return norm(torch.cat([batch_of(world), batch_of(world, name=1)]))[: world.shape[0]]
 
 
-def normalises(world: World, use: Use = training, *, eps: float = EPS) -> Certificate:
-    """Whether every feature comes out with mean shift and standard deviation |gain| s / sqrt(s^2 + eps).
+def normalises(world: World, *, use: Use = training, eps: float = EPS) -> Certificate:
+    """Whether every feature comes out with mean shift and standard deviation |gain| s / √(s² + ε).
 
     Up to rounding: that of the outputs, which moves neither their mean nor their deviation by more, that of taking
     these, and that of |gain| s / d on our side, less than the outputs'.
     """
-    norm, x = layer_for(world), draw(world)
+    norm, x = layer_for(world), batch_of(world)
     gain, shift = (parameter.detach() for parameter in norm.parameters())
     with torch.no_grad():
         x, y = (t.transpose(0, 1).flatten(1) for t in (x, use(norm, world)))  # [C, n]
@@ -123,6 +124,10 @@ def worlds() -> st.SearchStrategy[World]:
 
 
 def test_claim(judge):
+    """Sixty batches for torch.nn.BatchNorm1d and 2d, ε = 1e-5, with random gains and shifts; spreads of 1e-5 to 100.
+
+    Up to rounding, as the bound allows for it.
+    """
     judge(normalises, given=worlds()).supports()
 
 
@@ -135,21 +140,20 @@ def test_control_half_of_a_larger_batch(judge):
 
 
 def test_control_variance_exactly_one(judge):
-    """Without eps in the formula the standard deviation would be |gain|, whatever s is."""
+    """Without ε in the formula the standard deviation would be |gain|, whatever s is."""
     judge(normalises, given=worlds(), eps=0.0).refutes()
 
 
-def figure(measured: "Measured", ax: "Axes") -> None:
-    """The standard deviation of a feature after the layer against the one before."""
+def figure(measured: Measured, ax: Axes) -> None:
+    """Batch norm brings every spread far above √ε to 1, and leaves one far below √ε as small as the formula says."""
     before = torch.logspace(-5, 2, 29, dtype=torch.float64)
     x = before * torch.tensor([[-1.0], [1.0]], dtype=torch.float64)  # [2, features], each with the deviation `before`
     norm = parts().batch_norm_1d(len(before), eps=EPS, dtype=torch.float64)
     with torch.no_grad():
         after = norm(x).std(dim=0, correction=0)
-    ax.plot(before, before / (before**2 + EPS).sqrt(), color="C0", label="s / sqrt(s\N{SUPERSCRIPT TWO} + eps)")
-    ax.plot(before, after, "o", color="C0", label="torch, training mode")
-    ax.plot(before, before, "--", color="C1", label="not normalised")
-    ax.axvline(EPS**0.5, linestyle=":", linewidth=1, color="gray")
-    ax.annotate(" sqrt(eps)", (EPS**0.5, 0.05), color="gray")
     ax.set(xscale="log", ylim=(0, 1.2), xlabel="standard deviation over the batch, before", ylabel="and after")
-    ax.legend()
+    draw.curve(ax, before, lambda s: s / (s**2 + EPS) ** 0.5, "s / √(s² + ε)")
+    draw.dots(ax, before, after, "torch, training mode", style="C0o")
+    draw.reference(ax, before, before, "not normalised")
+    draw.upright(ax, EPS**0.5, "√ε")
+    draw.key(ax)

@@ -5,6 +5,8 @@ it, twice the size of the activation, fit it only if the size of an activation m
 torch.nn are counted and run, and the bias of the convolution, which batch norm makes useless, is looked at as well.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,7 +16,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from claimlab import Certificate, Claim, Property
+from claimlab import Certificate, Claim, Property, draw
 from claimlab.measure.count import elements
 from claimlab.measure.draws import Draws
 from claimlab.measure.rounding import gamma
@@ -33,13 +35,13 @@ CLAIM = Claim(
     finding="scoped",
     says="Batch norm introduces twice as many parameters as the activation has numbers: 128 after a convolution with "
     "64 channels.",
-    statement="After a convolution with C channels torch.nn.BatchNorm2d adds 2 C trainable numbers, all in use, "
-    "whatever the height and width. For C = 64 they are 128, and with the running statistics 256 are stored, besides "
-    "an integer step counter. In training mode the gradient of the convolution's bias is zero up to rounding.",
+    statement="After a convolution with C channels batch norm adds 2 C trainable numbers, all in use, whatever the "
+    "height and width: 128 for 64 channels, and with the running statistics 256 are stored. In training the "
+    "convolution's bias is then useless: its gradient is zero up to rounding.",
     reason="Scale and shift are shared by all positions of a map, so the count is twice the channels. Twice the "
     "numbers of the activation, 2 C H W, is the count of layer norm over C, H and W.",
-    scope="scale and shift switched on, as they are by default; float64. Keras documents the same four vectors a "
-    "layer, two of them trainable",
+    scope="torch.nn.BatchNorm2d with scale and shift switched on, as they are by default; float64. Keras documents the "
+    "same four vectors a layer, two of them trainable",
     source="Ioffe and Szegedy 2015 (arXiv 1502.03167), section 3.2",
     evidence=Property(examples=50),
 )
@@ -103,7 +105,7 @@ def run(world: World, norm: nn.Module) -> Pass:
     return Pass(z.detach(), g, weights, bias, layer)
 
 
-def adds_two_numbers_a_channel(world: World, layer: Layer = batch_norm) -> Certificate:
+def adds_two_numbers_a_channel(world: World, *, layer: Layer = batch_norm) -> Certificate:
     """Whether the layer has 2 C trainable numbers, and each has a gradient."""
     norm = layer(world)
     trainable = elements(norm.parameters())
@@ -111,7 +113,7 @@ def adds_two_numbers_a_channel(world: World, layer: Layer = batch_norm) -> Certi
     return Certificate(trainable == in_use == 2 * world.channels, trainable=trainable, in_use=in_use)
 
 
-def stores_twice_as_many(channels: int, trainable: int, stored: int) -> Certificate:
+def stores_twice_as_many(*, channels: int, trainable: int, stored: int) -> Certificate:
     """Whether batch norm has so many trainable numbers, stores so many real ones, and one integer."""
     norm = batch_norm(World(channels, 28, 28))
     counts = {
@@ -122,16 +124,16 @@ def stores_twice_as_many(channels: int, trainable: int, stored: int) -> Certific
     return Certificate(list(counts.values()) == [trainable, stored, 1], **counts)
 
 
-def bias_before_it_is_useless(world: World, layer: Layer = batch_norm) -> Certificate:
+def bias_before_it_is_useless(world: World, *, layer: Layer = batch_norm) -> Certificate:
     """Whether the gradient of the convolution's bias is zero up to rounding, and that of its weights is not.
 
-    For a channel let z be the m = batch H W outputs of the convolution, d^2 their variance plus eps, x the normalised
-    (z - mean z) / d, and g the upstream gradients. Batch norm (scale 1) passes (g - mean g - x mean(g x)) / d on to z,
-    and the gradient of the bias is the sum of that: zero, since g - mean g and x sum to zero. In float64, with
-    e = 2^-52 and r^2 = mean g^2, so that mean|g| and |mean(g x)| are at most r,
-      mean g is off by at most m e r and enters m times:                   m^2 e r
-      mean z is off by at most m e mean|z|, which x mean(g x) passes on:   m^2 e r mean|z| / d
-      m terms, of size 3 r on average, are summed:                         3 m^2 e r
+    For a channel let z be the m = batch H W outputs of the convolution, d² their variance plus ε, x the normalised
+    (z − mean z) / d, and g the upstream gradients. Batch norm (scale 1) passes (g − mean g − x mean(g x)) / d on to z,
+    and the gradient of the bias is the sum of that: zero, since g − mean g and x sum to zero. In float64, with
+    e = 2^-52 and r² = mean g², so that mean|g| and |mean(g x)| are at most r,
+      mean g is off by at most m e r and enters m times:                   m² e r
+      mean z is off by at most m e mean|z|, which x mean(g x) passes on:   m² e r mean|z| / d
+      m terms, of size 3 r on average, are summed:                         3 m² e r
     and all is divided by d. Twice the sum of these covers the roundings inside the terms.
     """
     done = run(world, layer(world))
@@ -153,12 +155,13 @@ def worlds() -> st.SearchStrategy[World]:
 
 
 def test_claim(judge):
+    """Fifty convolutions of up to 8 channels and 6 × 6 positions: 2 C numbers, none with a gradient of zero."""
     judge(adds_two_numbers_a_channel, given=worlds()).supports()
 
 
 @pytest.mark.exact
 def test_sixty_four_channels(judge):
-    """The slide's example."""
+    """The slide's example: 128 trainable numbers, 256 stored ones, and one integer, the counter of the steps."""
     judge(stores_twice_as_many, channels=64, trainable=128, stored=256).supports()
 
 
@@ -168,6 +171,7 @@ def test_control_two_numbers_a_position(judge):
 
 
 def test_bias_of_the_convolution(judge):
+    """Fifty convolutions more: the bias' gradient is within rounding of zero, the weights' 10⁴ times as large."""
     judge(bias_before_it_is_useless, given=worlds()).supports()
 
 
@@ -180,12 +184,11 @@ def test_control_bias_in_evaluation_mode(judge):
     judge(bias_before_it_is_useless, given=worlds(), layer=batch_norm_in_evaluation).refutes()
 
 
-def figure(measured: "Measured", ax: "Axes") -> None:
-    """Trainable numbers of both layers after 64 channels, counted, against the side of the map."""
+def figure(measured: Measured, ax: Axes) -> None:
+    """After 64 channels batch norm has 128 trainable numbers on every map; layer norm's grow with the map's area."""
     sides = [1, 2, 4, 7, 14, 28, 56]
-    for layer, label in ((batch_norm, "batch norm"), (layer_norm, "layer norm over C, H, W")):
-        ax.plot(sides, [elements(layer(World(64, side, side)).parameters()) for side in sides], "o-", label=label)
-    ax.set(xscale="log", yscale="log", xlabel="height and width of the map", ylabel="trainable numbers, 64 channels")
-    ax.set_xticks(sides, [str(side) for side in sides])
-    ax.minorticks_off()
-    ax.legend()
+    draw.numbers(ax.xaxis, sides, log=True)
+    for layer, label in ((batch_norm, "batch norm"), (layer_norm, "layer norm over C, H, W (control)")):
+        draw.curve(ax, sides, [elements(layer(World(64, side, side)).parameters()) for side in sides], label)
+    ax.set(yscale="log", xlabel="height and width of the map", ylabel="trainable numbers, 64 channels")
+    draw.key(ax)

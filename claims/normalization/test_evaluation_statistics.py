@@ -7,6 +7,8 @@ unbiased variance of each batch. The deck's framework is Keras, whose predict() 
 goes a hundredth of the way; in torch that takes a call of eval().
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,7 +18,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from claimlab import Certificate, Claim, Property
+from claimlab import Certificate, Claim, Property, draw
 from claimlab.measure.draws import Draws
 from claimlab.measure.rounding import gamma
 from claimlab.parts import parts
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from claimlab.report.figures import Measured
 
 EPS, MOMENTUM = 1e-5, 0.1  # torch's own
-STILL = 400  # steps with frozen inputs; .9^400 is 5e-19, below the rounding of float64
 
 CLAIM = Claim(
     id="normalization/evaluation-uses-the-dataset-statistics",
@@ -37,14 +38,12 @@ CLAIM = Claim(
     finding="false",
     says="At inference batch norm uses the mean and standard deviation of the whole dataset, kept as a running "
     "average, and needs no specific code.",
-    statement="After T training batches torch.nn.BatchNorm1d evaluates with .9^T (0, 1) + sum of .1 x .9^(T - t) "
-    "(mean, unbiased variance) of batch t, up to rounding. A dataset of T batches seen once has another mean and "
-    "variance. With momentum=None the mean is the dataset's, the variance still is not. Only 400 steps on the whole "
-    "dataset as one batch of n end at its mean and n / (n - 1) times its variance. After eval() an output does not "
-    "depend on the other samples of its batch; without it, it does.",
-    reason="The average gives a batch that came t steps ago the weight .1 x .9^t and its start .9^T, which is 35 % "
-    "after ten batches, and it misses how batches differ in their means. In torch inference does need a call, eval(); "
-    "Keras makes it in predict().",
+    statement="Torch's batch norm evaluates with a running average, in which the last batch weighs a tenth, the one "
+    "before it nine tenths of that, and so on, and mean 0 and variance 1 the rest. The dataset has another mean and "
+    "variance. After eval() an output does not depend on the other samples of its batch; without it, it does.",
+    reason="The average gives a batch that came t steps ago the weight .1 × .9ᵗ and its start .9ᵀ after T batches, "
+    "which is 35 % after ten, and it misses how batches differ in their means. In torch inference does need a call, "
+    "eval(); Keras makes it in predict().",
     scope="one layer with fixed inputs and torch's defaults, float64; while a net trains, its average also mixes "
     "statistics of older weights",
     source="Ioffe and Szegedy 2015 (arXiv 1502.03167), section 3.1; documentation of torch.nn.BatchNorm1d",
@@ -63,7 +62,7 @@ class World:
 
 
 def dataset(world: World) -> Tensor:
-    """`[T, m, C]`: normal features of means 1 to 2 and standard deviations 2 to 3."""
+    """Normal features `[T, m, C]` of means 1 to 2 and standard deviations 2 to 3."""
     draws = Draws(world.seed)
     mean, deviation = (draws.uniform(name, world.channels, low=1, high=2) for name in ("mean", "deviation"))
     return mean + (1 + deviation) * draws.normal("x", world.batches, world.samples, world.channels)
@@ -83,7 +82,7 @@ Statistics = tuple[Tensor, Tensor]
 
 
 def running_average(batches: Tensor, *, correction: int = 1) -> Statistics:
-    """Mean 0 and variance 1 weighted .9^T, batch t weighted .1 x .9^(T - t); variances are unbiased."""
+    """Mean 0 and variance 1 weighted .9ᵀ, batch t weighted .1 × .9ᵀ⁻ᵗ; variances are unbiased."""
     total = len(batches)
     weights = torch.tensor([MOMENTUM * (1 - MOMENTUM) ** (total - t) for t in range(1, total + 1)], dtype=torch.float64)
     mean, var = weights @ batches.mean(dim=1), weights @ batches.var(dim=1, correction=correction)
@@ -111,25 +110,28 @@ def dataset_mean_and_average_variance(batches: Tensor) -> Statistics:
 
 
 def evaluates_with(
-    world: World, statistics: Callable[[Tensor], Statistics] = running_average, *, momentum: float | None = MOMENTUM
+    world: World, *, statistics: Callable[[Tensor], Statistics] = running_average, momentum: float | None = MOMENTUM
 ) -> Certificate:
     """Whether the layer, after one pass over the dataset, evaluates every sample of it with these statistics."""
     batches = dataset(world)
     return agrees(trained(batches, momentum=momentum), batches, statistics(batches))
 
 
-def settles_on_the_dataset(world: World, *, correction: int) -> Certificate:
-    """Whether the statistics end at the dataset's if all of it is one batch, again and again."""
+def settles_on_the_dataset(world: World, *, correction: int, steps: int = 400) -> Certificate:
+    """Whether the statistics end at the dataset's if all of it is one batch, again and again.
+
+    After 400 steps .9⁴⁰⁰ of the start is left, which is 5e-19, below the rounding of float64.
+    """
     batches = dataset(world)
     everything = batches.flatten(0, 1)
-    norm = trained(everything.expand(STILL, -1, -1))
+    norm = trained(everything.expand(steps, -1, -1))
     return agrees(norm, batches, (everything.mean(dim=0), everything.var(dim=0, correction=correction)))
 
 
 def agrees(norm: nn.Module, batches: Tensor, statistics: Statistics) -> Certificate:
-    """Whether the layer in evaluation returns (x - mean) / sqrt(var + eps) for every sample, up to rounding.
+    """Whether the layer in evaluation returns (x − mean) / √(var + ε) for every sample, up to rounding.
 
-    Let u = 2^-53, n the number of samples, k the largest |x| / sqrt(var + eps). The mean of a batch is off by at most
+    Let u = 2^-53, n the number of samples, k the largest |x| / √(var + ε). The mean of a batch is off by at most
     n u max|x|, its variance by (n + 3) u of itself, to first order. A step of the average rounds three times, and a
     tenth is forgotten at each, so the average adds 30 u. The output rounds four times. That is
     (n + 30) k u + (n + 33) 2k u + 8 k u, less than 4 (n + 30) k u, and the same once more for our own side.
@@ -144,7 +146,7 @@ def agrees(norm: nn.Module, batches: Tensor, statistics: Statistics) -> Certific
     return Certificate(bool(off <= rounding), off=off, rounding_allowed=rounding)
 
 
-def start_is_forgotten(steps: int, *, share: float = 1 - MOMENTUM) -> Certificate:
+def start_is_forgotten(*, steps: int, share: float = 1 - MOMENTUM) -> Certificate:
     """Whether each batch leaves `share` of the start: batches of zeros add nothing, so what is left is the start's.
 
     A step multiplies once and adds zero, so after t steps the relative rounding is at most 2 t 2^-53.
@@ -178,13 +180,23 @@ def worlds(*, batches: int = 1) -> st.SearchStrategy[World]:
     return st.builds(World, count, samples, channels, seed=st.integers(0, 999))
 
 
-def test_claim(judge):
-    judge(evaluates_with, given=worlds()).supports()
+# -- what the deck says -------------------------------------------------------------------------------------------
 
 
 def test_deck_wording(judge):
-    """A dataset of at least fifty batches: the start is all but forgotten, and so are the first batches."""
+    """A dataset of at least fifty batches, seen once: the start is all but forgotten, and so are the first batches."""
     judge(evaluates_with, given=worlds(batches=50), statistics=whole_dataset).refutes()
+
+
+# -- what is true -------------------------------------------------------------------------------------------------
+
+
+def test_claim(judge):
+    """Up to 13 batches of 3 to 8 samples with up to three features, up to rounding.
+
+    After T batches torch.nn.BatchNorm1d evaluates with .9ᵀ (0, 1) + Σ .1 × .9ᵀ⁻ᵗ (mean, unbiased variance) of batch t.
+    """
+    judge(evaluates_with, given=worlds()).supports()
 
 
 def test_cumulative_average(judge):
@@ -207,6 +219,7 @@ def test_control_without_the_start(judge):
 
 @pytest.mark.exact
 def test_start_is_forgotten_by_a_tenth_each_batch(judge):
+    """After each of fifty batches of zeros, nine tenths of the variance before it are left."""
     judge(start_is_forgotten, steps=50).supports()
 
 
@@ -218,7 +231,7 @@ def test_control_start_is_not_forgotten_by_a_hundredth(judge):
 
 @pytest.mark.exact
 def test_settles_on_the_dataset(judge):
-    """At n / (n - 1) times its variance."""
+    """All of 64 samples as one batch of n, 400 times: the dataset's mean, and n / (n − 1) times its variance."""
     judge(settles_on_the_dataset, world=World(batches=8, samples=8, channels=3), correction=1).supports()
 
 
@@ -228,6 +241,7 @@ def test_control_settles_on_the_biased_variance(judge):
 
 
 def test_evaluation_ignores_companions(judge):
+    """After eval() a sample comes out the same, bit by bit, in two batches."""
     judge(ignores_companions, given=worlds(batches=2)).supports()
 
 
@@ -236,16 +250,16 @@ def test_control_without_eval(judge):
     judge(ignores_companions, given=worlds(batches=2), call_eval=False).refutes()
 
 
-def figure(measured: "Measured", ax: "Axes") -> None:
-    """The variance that evaluation would use after every batch, as a share of the dataset's."""
+def figure(measured: Measured, ax: Axes) -> None:
+    """The variance that evaluation would use comes near the dataset's, but the running average never settles on it."""
     batches = dataset(World(batches=50, samples=8))
     total = float(whole_dataset(batches)[1])
     seen = range(1, len(batches) + 1)
-    for momentum, label, colour in ((MOMENTUM, "running average", "C0"), (None, "cumulative average", "C1")):
+    for momentum, label in ((MOMENTUM, "running average"), (None, "cumulative average")):
         var = [float(trained(batches[:t], momentum=momentum).state_dict()["running_var"]) / total for t in seen]
-        ax.plot(seen, var, color=colour, label=label)
+        draw.curve(ax, seen, var, label)
     weight = measured["start_is_forgotten_by_a_tenth_each_batch"]["weight_of_the_start"]
-    ax.plot(seen, weight, ":", color="C0", label="weight of the running average's start")
-    ax.axhline(1, linestyle="--", linewidth=1, color="gray", label="whole dataset")
-    ax.set(xlabel="batches of 8 seen", ylabel="variance / dataset's variance", ylim=(0, 1.6))
-    ax.legend(loc="upper center", ncols=2, fontsize=8)
+    draw.curve(ax, seen, weight, "weight of the start", style="C0:")
+    draw.level(ax, 1, "whole\ndataset")
+    ax.set(xlabel="batches of 8 seen", ylabel="variance / dataset's variance", ylim=(0, 1.5))
+    draw.key(ax)

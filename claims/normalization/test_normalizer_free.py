@@ -10,6 +10,8 @@ runs behind it are out of reach of a test. What can be tested is that weight sta
 ReLU net where it is, which is what lets the norm be left out (F16).
 """
 
+from __future__ import annotations
+
 from claimlab import Claim
 
 CLAIM = Claim(
