@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
@@ -44,15 +44,14 @@ class MLP:
 
     def layers(self, parameters: list[Tensor]) -> list[list[Tensor]]:
         """The parameters of every layer, weight first."""
-        own = iter(parameters)
-        sizes = [1 + (self.bias if norm is None else norm.size) + activate.size for norm, activate in self._hidden]
-        return [[next(own) for _ in range(size)] for size in (*sizes, 1 + self.bias)]
+        return [parameters[place] for place in self._places]
 
     def __call__(self, parameters: list[Tensor], x: Tensor) -> Tensor:
         """The outputs `[S, N, widths[-1]]` for inputs `[S, N, widths[0]]`."""
         *hidden, readout = self.layers(parameters)
         for (norm, activate), own in zip(self._hidden, hidden, strict=True):
-            x = activate(_last(own, activate.size), _into_units(x, norm, *own[: len(own) - activate.size]))
+            end = len(own) - activate.size
+            x = activate(own[end:], _into_units(x, norm, *own[:end]))
         return affine(x, *readout)
 
     def pre_activations(self, parameters: list[Tensor], x: Tensor) -> list[Tensor]:
@@ -60,8 +59,9 @@ class MLP:
         *hidden, readout = self.layers(parameters)
         inputs = []
         for (norm, activate), own in zip(self._hidden, hidden, strict=True):
-            inputs.append(_into_units(x, norm, *own[: len(own) - activate.size]))
-            x = activate(_last(own, activate.size), inputs[-1].clone())
+            end = len(own) - activate.size
+            inputs.append(_into_units(x, norm, *own[:end]))
+            x = activate(own[end:], inputs[-1].clone())
         return [*inputs, affine(x, *readout)]
 
     @cached_property
@@ -72,9 +72,12 @@ class MLP:
             for width in self.widths[1:-1]
         ]
 
-
-def _last(parameters: list[Tensor], size: int) -> list[Tensor]:
-    return parameters[len(parameters) - size :]
+    @cached_property
+    def _places(self) -> list[slice]:
+        """Where the parameters of every layer are among all."""
+        sizes = [1 + (self.bias if norm is None else norm.size) + activate.size for norm, activate in self._hidden]
+        ends = [0, *accumulate([*sizes, 1 + self.bias])]
+        return [slice(*place) for place in pairwise(ends)]
 
 
 def _into_units(x: Tensor, norm: Layer | None, weight: Tensor, *own: Tensor) -> Tensor:
