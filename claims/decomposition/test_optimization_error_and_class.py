@@ -39,7 +39,7 @@ CLAIM = Claim(
     id="decomposition/optimisation-error-can-grow-with-the-class",
     covers=("A11",),
     slide="Decomposition of the Error (the trends of the three terms)",
-    version=2,
+    version=3,
     finding="holds",
     says="Where training is not convex, the optimisation error can grow with the class of models.",
     statement=(
@@ -48,14 +48,14 @@ CLAIM = Claim(
         "is in the larger class as well, with ten layers that copy."
     ),
     reason=(
-        "The deep net ends at log 2, where a coin would be, while copies of a shallow net's weights would do far "
-        "better. Torch's default init shrinks the signal by about 0.41 a layer, so that gradient descent sees next to "
-        "nothing of the data. He's init, which does not, is no full cure: 34 of 100 seeds showed the same growth, and "
-        "16 diverged. With nested linear models, where training is convex, it does not happen."
+        "The deep net stays at log 2, where a coin would be, while copies of a shallow net's weights would do far "
+        "better. Torch's default init lets a sixth of a signal's mean square through a ReLU layer, biases "
+        "aside, so that gradient descent sees next to nothing of the data. With nested linear models, where training "
+        "is convex, it does not happen."
     ),
     scope=(
-        "that it can happen, shown for one pair of classes, one optimizer, one budget and one init; float32. With "
-        "three layers instead of twelve it does not"
+        "that it can happen, shown for one pair of classes, one optimizer and one init, at a budget and at three times "
+        "as much; float32. With three layers instead of twelve it does not"
     ),
     source="Bottou & Bousquet 2008, The tradeoffs of large scale learning, for the decomposition",
     evidence=Statistical(block=11),
@@ -69,11 +69,17 @@ Losses = tuple[Tensor, Tensor, Tensor]
 
 
 def trial(seeds: Seeds, *, classes: Callable[[Seeds, Moons], Losses], points: int = 30) -> Rows:
-    """A seed draws the points and the initialisations. The premise is that the copies copy, up to rounding."""
+    """A seed draws the points and the initialisations.
+
+    The premises: the copies copy, up to the rounding of products (equal bits are nothing to ask for: an accelerator may
+    round what it multiplies by one); and the smaller class is trained so well that it would be a win if training left
+    the larger one at log 2, where it knows nothing.
+    """
     small, large, copied = classes(seeds, two_moons(seeds, n=points, n_test=2))
     at_most, at_least = small, large - copied  # bounds of the optimisation errors of the small and the large class
     alike = (copied - small).abs() <= GROWTH / 100
-    return Rows(win=at_least - at_most >= GROWTH, premise=alike, small=small, large=large, copied=copied)
+    could_win = log(2) - copied - small >= GROWTH
+    return Rows(win=at_least - at_most >= GROWTH, premise=alike & could_win, small=small, large=large, copied=copied)
 
 
 def nets(
@@ -95,16 +101,20 @@ def nets(
     )
 
 
-def linear_models(seeds: Seeds, world: Moons, *, steps: int = 150, rate: float = 0.1) -> Losses:
-    """Linear models of the first coordinate, and of both: the same optimizer from zero weights, a convex problem."""
-    model = MLP((2, 1))
+def linear_models(
+    seeds: Seeds, world: Moons, *, few: int = 128, many: int = 256, steps: int = 150, rate: float = 0.1
+) -> Losses:
+    """Linear models of fixed random ReLU units, of few and of many: from zero weights, a convex problem."""
+    plain = torch.cat([torch.ones_like(world.x[..., :1]), world.x], dim=2)
+    units = (plain @ seeds.normal("units", 3, many)).relu()
+    smaller = units * (torch.arange(many, device=seeds.device) < few)  # the weights of the others stay 0
+    model = MLP((many, 1))
     zero = [torch.zeros_like(parameter) for parameter in model.init(seeds)]
-    first = world.x * torch.tensor([1.0, 0.0], dtype=seeds.dtype, device=seeds.device)  # the second weight stays 0
-    fitted, both_fitted = (fit(seeds, model, zero, x, world.y, steps=steps, rate=rate) for x in (first, world.x))
+    fitted, larger_fitted = (fit(seeds, model, zero, x, world.y, steps=steps, rate=rate) for x in (smaller, units))
     return (
-        logistic(model(fitted, first), world.y),
-        logistic(model(both_fitted, world.x), world.y),
-        logistic(model(fitted, world.x), world.y),
+        logistic(model(fitted, smaller), world.y),
+        logistic(model(larger_fitted, units), world.y),
+        logistic(model(fitted, units), world.y),
     )
 
 
@@ -127,6 +137,11 @@ def test_claim(judge):
     judge(trial, classes=nets).supports()
 
 
+def test_three_times_as_many_steps(judge):
+    """The same growth after 450 steps: the deep nets are not merely a little slower."""
+    judge(trial, classes=partial(nets, steps=450)).supports()
+
+
 @pytest.mark.exact
 def test_relu_copies_what_a_relu_gave(judge):
     """So a net with more layers can do what the net with fewer does: the larger class contains the smaller."""
@@ -134,7 +149,7 @@ def test_relu_copies_what_a_relu_gave(judge):
 
 
 def test_control_convex(judge):
-    """Nested linear models: the larger class is trained at least as well."""
+    """Linear models of 128 random ReLU units, and of 256: the larger class is trained at least as well."""
     judge(trial, classes=linear_models).refutes()
 
 
@@ -154,7 +169,7 @@ def figure(measured: Measured, ax: Axes) -> None:
     pairs = {
         "claim": ("2 hidden\nlayers", "12 hidden\nlayers"),
         "control_one_layer_more": ("2 hidden\nlayers", "3 hidden\nlayers"),
-        "control_convex": ("linear,\n1 input", "linear,\n2 inputs"),
+        "control_convex": ("linear,\n128 units", "linear,\n256 units"),
     }
     places = [place for pair in range(len(pairs)) for place in (3 * pair, 3 * pair + 1)]
     for place, test in zip(places[::2], pairs, strict=True):
