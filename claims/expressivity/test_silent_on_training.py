@@ -3,9 +3,10 @@
 Slide: Problem solved? The universal approximation theorem says that good weights exist, not how to come by them. Here
 they can be written down: the tent map composed five times, sixteen teeth on [0, 1], is computed by a net with five
 hidden layers of two units (see C2), and so by one with five layers of 32, most of whose weights are 0. That larger net
-is trained from torch's default initialisation, and it ends where the best constant is. The same initial weights,
-optimizer and budget do learn a single tent. And they do learn the sixteen teeth when three percent of the
-initialisation is added to the exact weights, although most of these starts are about as bad as the constant or worse.
+is trained from torch's default initialisation by SGD in small batches, and it ends where the best constant is. The same
+initial weights, optimizer and budget do learn a single tent, in a third of the time (the premise of a win, and another
+net than the one that must fail). So it is with Adam, which gets further than SGD: from near the exact weights it does
+learn the sixteen teeth, from starts that miss them.
 
 Malach et al. prove of gradient descent that deep nets learn only what simpler classes, such as shallow nets,
 approximate at least weakly.
@@ -16,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pytest
@@ -39,16 +40,17 @@ CLAIM = Claim(
     id="expressivity/approximation-is-silent-on-training",
     covers=("B4",),
     slide="Problem solved?",
-    version=1,
+    version=2,
     finding="holds",
     says="The universal approximation theorem does not say whether stochastic gradient descent finds the good weights.",
     statement="A deep ReLU net can be sixteen teeth exactly, with weights that are written down. Trained from the "
-    "usual initialisation it ends where the best constant is, although the same initial weights learn a single tooth.",
-    reason="The class holds the solution, and the recipe trains: it learns one tent from the usual start, and sixteen "
-    "teeth from a start near the exact weights. After 3000 steps sixteen of sixteen seeds still left 65 % of the "
-    "variance or more.",
-    scope="One target made to be hard, one input, full batches, 150 steps; float32. It is no statement about easier "
-    "targets: wide nets do find a perfect fit of thirty two-moons points (see D6).",
+    "usual initialisation, by stochastic gradient descent or by Adam, it ends where the best constant is, although the "
+    "same initial weights learn a single tooth.",
+    reason="The class holds the solution, and the recipes train: they learn one tent from the usual start, and Adam "
+    "sixteen teeth from starts near the exact weights.",
+    scope="One target made to be hard, one input, torch's default initialisation, 300 passes of SGD or 600 steps of "
+    "Adam, one learning rate each; float32. It is no statement about easier targets: wide nets do find a perfect fit "
+    "of thirty two-moons points (see D6).",
     source="Malach, Yehudai, Shalev-Shwartz & Shamir 2021, The connection between approximation, depth separation and "
     "learnability in neural networks (arXiv 2102.00434)",
     evidence=Statistical(block=11),
@@ -102,14 +104,16 @@ def test_control_one_hidden_layer_less(judge):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a net is trained: its hidden layers (as many as the exact net needs) and their width, full-batch steps, and
-    the learning rates of which each seed takes the better.
+    """How a net is trained: its hidden layers (as many as the exact net needs) and their width, the optimizer with its
+    learning rate, the batch (None: all points) and the most passes over the points.
     """
 
     layers: int
     width: int
-    steps: int
-    rates: tuple[float, ...]
+    optimizer: Literal["sgd", "adam"]
+    rate: float
+    batch: int | None
+    passes: int
 
     @property
     def net(self) -> MLP:
@@ -123,32 +127,54 @@ class Recipe:
         exact = exact_parameters(seeds, exact_layers(hidden=self.layers, width=self.width))
         return [written + share_of_init * drawn for written, drawn in zip(exact, init, strict=True)]
 
+    def train(self, seeds: Seeds, start: list[Tensor], x: Tensor, y: Tensor) -> list[Tensor]:
+        """The weights it ends with: where the target is learned, or after the last pass."""
+        adam, sgd = partial(parts().adam, lr=self.rate), partial(parts().sgd, lr=self.rate, momentum=0.9)
+        return train(
+            seeds, self.net, start, x, y,
+            loss=mean_squared_error, optimizer=adam if self.optimizer == "adam" else sgd,
+            epochs=self.passes, batch=self.batch,
+            goal=lambda outputs, targets: unexplained_share(outputs, targets) <= LEARNED, check_every=10,
+        ).parameters  # fmt: skip
+
+
+SGD = Recipe(layers=5, width=32, optimizer="sgd", rate=0.05, batch=16, passes=300)
+ADAM = Recipe(layers=5, width=32, optimizer="adam", rate=0.005, batch=None, passes=600)
+
 
 def trial(
     seeds: Seeds,
     *,
+    recipe: Recipe = SGD,
     tents: int = 5,
+    upside_down: bool = False,
     share_of_init: float | None = None,
-    layers: int = 5,
-    width: int = 32,
-    steps: int = 150,
-    rates: tuple[float, ...] = (0.003, 0.01),
 ) -> Rows:
-    """A seed draws the initial weights, which both targets and both learning rates start from.
+    """A seed draws the initial weights, which both targets start from, and the order of the points.
 
     With a `share_of_init` the target is learned from the exact weights plus that share of the initial ones.
     """
-    recipe = Recipe(layers, width, steps, rates)
-    unexplained, found = learn(seeds, recipe, tents, share_of_init)
-    one_tent, _ = learn(seeds, recipe, 1, None)
-    x = grid(seeds, layers)
-    at_start = recipe.net(recipe.start(seeds, share_of_init), x)
+    unexplained, found = learn(seeds, recipe, tents, upside_down, share_of_init)
+    one_tent, _ = learn(seeds, recipe, 1, False, None)
     return Rows(
         win=unexplained >= NOT_LEARNED,
         premise=one_tent <= LEARNED,
         unexplained=unexplained,
-        unexplained_at_start=unexplained_share(at_start, target(x[..., 0], tents)),
         unexplained_of_one_tent=one_tent,
+        found=found,
+    )
+
+
+def near(seeds: Seeds, *, recipe: Recipe = ADAM, tents: int = 5, share_of_init: float = 0.02) -> Rows:
+    """The target is learned from near the exact weights, and, the premise, the start is no solution any more."""
+    unexplained, found = learn(seeds, recipe, tents, False, share_of_init)
+    x = grid(seeds, recipe.layers)
+    at_start = unexplained_share(recipe.net(recipe.start(seeds, share_of_init), x), target(x[..., 0], tents))
+    return Rows(
+        win=unexplained <= LEARNED,
+        premise=at_start > LEARNED,
+        unexplained=unexplained,
+        unexplained_at_start=at_start,
         found=found,
     )
 
@@ -166,26 +192,21 @@ def exact_parameters(seeds: Seeds, layers: list[Layer]) -> list[Tensor]:
     return [tensor.T if tensor.ndim == 2 else tensor for tensor in tensors]
 
 
-@remembered  # the single tent is learned in every test
-def learn(seeds: Seeds, recipe: Recipe, tents: int, share_of_init: float | None) -> tuple[Tensor, Tensor]:
-    """The share left unexplained `[S]` at each seed's better learning rate, and the outputs of that net `[S, 33]`.
+@remembered  # the single tent is learned in almost every test
+def learn(
+    seeds: Seeds, recipe: Recipe, tents: int, upside_down: bool, share_of_init: float | None
+) -> tuple[Tensor, Tensor]:
+    """The share of the target that a trained net leaves unexplained `[S]`, and its outputs `[S, 33]`.
 
     The outputs are those at the ends of the 32 pieces, where the target with five tents is 0, 1, 0, ...
     """
-    net, x = recipe.net, grid(seeds, recipe.layers)
+    x = grid(seeds, recipe.layers)
     y = target(x[..., 0], tents)
+    y = 1 - y if upside_down else y
+    parameters = recipe.train(seeds, recipe.start(seeds, share_of_init), x, y)
     ends = torch.linspace(0, 1, 2**recipe.layers + 1, dtype=seeds.dtype, device=seeds.device)[:, None]
-    shares, outputs = [], []
-    for rate in recipe.rates:
-        fit = train(
-            seeds, net, recipe.start(seeds, share_of_init), x, y,
-            loss=mean_squared_error, optimizer=partial(parts().adam, lr=rate), epochs=recipe.steps,
-            goal=lambda outputs, targets: unexplained_share(outputs, targets) <= LEARNED, check_every=10,
-        )  # fmt: skip
-        shares.append(unexplained_share(net(fit.parameters, x), y))
-        outputs.append(net(fit.parameters, ends.expand(len(seeds), -1, -1))[..., 0])
-    share, better = torch.stack(shares, dim=1).min(dim=1)
-    return share, torch.stack(outputs, dim=1)[torch.arange(len(seeds), device=x.device), better]
+    found = recipe.net(parameters, ends.expand(len(seeds), -1, -1))[..., 0]
+    return unexplained_share(recipe.net(parameters, x), y), found
 
 
 def grid(seeds: Seeds, tents: int) -> Tensor:
@@ -200,29 +221,47 @@ def unexplained_share(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def test_claim(judge):
-    """Trained on 64 points by full-batch Adam (150 steps, squared error, at the better of the rates 0.003 and 0.01)
-    from torch's default initialisation, the net leaves at least 90 % of the variance of sixteen teeth unexplained.
+    """SGD (momentum 0.9, rate 0.05, batches of 16, squared error) on 64 points, from torch's default initialisation:
+    after 300 passes the net leaves at least 90 % of the variance of sixteen teeth unexplained.
 
     The premise: so trained, the same initial weights learn one tent up to 1 % of its variance.
     """
     judge(trial).supports()
 
 
-def test_control_single_tent(judge):
-    """Representable and simple: the same recipe finds it."""
-    judge(trial, tents=1).refutes()
+def test_nor_does_adam_find_them(judge):
+    """The same of Adam in full batches, 600 steps at rate 0.005, to which the same premise applies."""
+    judge(trial, recipe=ADAM).supports()
+
+
+def test_near_the_exact_weights_adam_finds_them(judge):
+    """The same recipe, from the exact weights plus 2 % of the initial ones: at most 1 % is left unexplained at the end,
+    and (the premise) more than that at the start.
+    """
+    judge(near).supports()
+
+
+def test_control_one_tent_upside_down(judge):
+    """Representable and simple: SGD finds it."""
+    judge(trial, tents=1, upside_down=True).refutes()
+
+
+def test_control_two_tents(judge):
+    """Adam finds them from the usual start."""
+    judge(trial, recipe=ADAM, tents=2).refutes()
 
 
 def test_control_start_near_the_exact_weights(judge):
-    judge(trial, share_of_init=0.03).refutes()
+    judge(trial, recipe=ADAM, share_of_init=0.02).refutes()
 
 
 def figure(measured: Measured, ax: Axes) -> None:
-    """Sixteen teeth: training finds them from near the exact weights, and from the usual start a flat line."""
-    usual, near = measured["claim"]["found"], measured["control_start_near_the_exact_weights"]["found"]
+    """Sixteen teeth: training finds them from near the exact weights (a middling seed), else the best constant."""
+    usual, found = measured["claim"]["found"], measured["control_start_near_the_exact_weights"]["found"]
+    middling = np.argsort(measured["control_start_near_the_exact_weights"]["unexplained"])[len(found) // 2]
     ends = np.linspace(0, 1, usual.shape[1])
     ax.plot(ends, np.arange(len(ends)) % 2, color="0.8", linewidth=4, label="target")
-    draw.curve(ax, ends, near[0], "from near the exact weights (control)", marks=False)
+    draw.curve(ax, ends, found[middling], "from near the exact weights (control)", marks=False)
     draw.runs(ax, ends, usual, f"from the usual start, {len(usual)} seeds", marks=False)
     ax.set(xlabel="x", ylabel="output", yticks=(0, 0.5, 1))
     draw.key(ax)
