@@ -28,6 +28,8 @@ CERTIFICATES = ROOT / "reports" / "reference" / files.CERTIFICATES
 NIGHTS = 3652  # ten years
 TESTS_A_NIGHT = 100
 CERTIFIED_SEEDS = 100
+
+LONGEST_STATEMENT = 70
 LINES = 320
 
 
@@ -86,6 +88,12 @@ def test_no_declaration_is_a_stub():
         if len((words := getattr(module.CLAIM, field)).strip(" .")) < 8
     ]
     assert stubs == []
+
+
+def test_a_statement_can_be_read_aloud():
+    """About sixty words: numbers of sizes, budgets and margins stand in the tests' docstrings."""
+    words = {module.CLAIM.id: len(module.CLAIM.statement.split()) for module in modules().values()}
+    assert {claim: count for claim, count in words.items() if count > LONGEST_STATEMENT} == {}
 
 
 def test_ten_years_of_nights_raise_a_false_alarm_with_a_chance_below_four_percent():

@@ -53,6 +53,8 @@ def complaints(module: ModuleType, path: Path, root: Path, deck: Deck = _NO_DECK
 def _test_problems(name: str, test: Callable[..., Any], claim: Claim, *, sound: bool) -> Iterator[str]:
     marks = list(_mark_problems(name, test, claim))
     yield from marks
+    if not is_control(name) and not (test.__doc__ or "").strip():
+        yield f"{name} has no docstring: say what exactly it tests, with its sizes, budgets and margins."
     if "judge" not in inspect.signature(test).parameters:
         yield f"{name} does not take the `judge` fixture, so it would judge nothing."
     elif sound and not marks:

@@ -21,7 +21,7 @@ from claimlab.parts import Parts, swapped
 from claimlab.parts.initialisers import fans
 from claimlab.seeds import Seeds
 
-CLAIMS = Path(__file__).parents[1] / "claims"
+CLAIMS = Path(__file__).parents[2] / "claims"
 
 # Twins, in the plainest way
 
