@@ -69,4 +69,7 @@ class Seeds:
 
     def _floats(self, name: str, draw) -> Tensor:
         block = np.stack([np.asarray(draw(rng)) for rng in self.generators(name)])
+        other = next((row for row, index in enumerate(self.indices) if index != self.indices[0]), None)
+        if other is not None and block[0].size and np.array_equal(block[0], block[other]):
+            raise AssertionError(f"seeds {self.indices[0]} and {self.indices[other]} drew the same {name!r}")
         return torch.from_numpy(block).to(self.dtype).to(self.device)

@@ -148,3 +148,13 @@ def test_an_accelerator_sees_the_same_worlds(draw):
     there = Seeds("golden/claim", 1, "pinned", (0, 1), device=accelerator)
     assert draw(there).device.type == accelerator.type
     assert torch.equal(draw(there).cpu(), draw(block(0, 1, dtype=torch.float32)))
+
+
+def test_two_seeds_that_draw_the_same_are_refused(monkeypatch):
+    """Eleven copies of one world would count as eleven wins."""
+    seeds = Seeds("tests/seeds", 1, "pinned", (0, 1, 2))
+    seeds.take([0, 0]).normal("x", 3)  # the same seed twice may
+    one = Seeds._generator
+    monkeypatch.setattr(Seeds, "_generator", lambda self, name, index: one(self, name, 0))
+    with pytest.raises(AssertionError, match="seeds 0 and 1 drew the same 'x'"):
+        seeds.normal("x", 3)

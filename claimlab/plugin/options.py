@@ -10,6 +10,7 @@ from claimlab.declare import deck, excuses
 from claimlab.declare.claim import KINDS
 from claimlab.declare.modules import FOLDER
 from claimlab.declare.rules import DTYPES
+from claimlab.records.provenance import commit
 
 PINNED, CERTIFY = "pinned", "certify"
 """The epoch that everybody runs, and the one that certificates are drawn from."""
@@ -144,6 +145,10 @@ def _read(config: pytest.Config) -> Run:
         lists = {"deck": deck.read(claims), "excuses": excuses.read(claims)}
     except (deck.BadDeckError, excuses.BadExcusesError) as error:
         raise pytest.UsageError(str(error)) from None
+    if certify and commit(config.rootpath).endswith("+"):
+        raise pytest.UsageError(
+            "--claims-certify vouches for a commit, and files differ from it; commit them first (reports may differ)."
+        )
     return Run(
         claims=claims,
         epoch=CERTIFY if certify else epoch or PINNED,

@@ -33,7 +33,7 @@ def summary(judged: list[Record], unjudged: Sequence[str] = ()) -> Iterator[tupl
     failed = sum(not record.good for record in judged)
     totals = f"{len(claims)} claims: {counts}. {tested} tests judged, {failed} not as found."
     if chance := false_alarm(judged):
-        totals += f" Chance that this run raises a false alarm: {chance:.0e}."
+        totals += f" Chance of a false alarm in fresh worlds: {chance:.0e}."
     yield totals, {"bold": True}
     if excused := [record for record in judged if record.excused]:
         surprises = [f"{record.claim}::{record.test}" for record in excused if record.passed]

@@ -164,3 +164,22 @@ def test_clopper_pearson_is_scipys(wins, n, confidence):
 )  # fmt: skip
 def test_one_hundred_seeds_certify_with_at_most_one_exception(wins, asks, certified):
     assert sequential.certifies(wins, 100, DEFAULT, asks=asks) is certified
+
+
+@pytest.mark.parametrize(
+    ("win_rate", "green", "seeds"),
+    [
+        (0.5, 0.001, 21),
+        (0.6, 0.01, 31),
+        (0.7, 0.11, 57),
+        (0.75, 0.34, 70),
+        (0.8, 0.74, 59),
+        (0.9, 0.9999, 21),
+        (0.95, 1, 14),
+    ],
+)
+def test_the_operating_characteristic_is_the_one_that_is_printed(win_rate, green, seeds):
+    """The README's table; the page says the same of 50, 70 and 80 %."""
+    told = sequential.characteristic(DEFAULT, win_rate)
+    assert told.supported == pytest.approx(green, rel=0.2, abs=0.005)
+    assert told.mean_seeds == pytest.approx(seeds, abs=0.6)

@@ -1,11 +1,13 @@
 """`--claims-certify`: fixed seeds of the epoch that certificates are drawn from."""
 
 import re
+import subprocess
 
 import pytest
 
 from claimlab import Statistical
 from claimlab.records.files import CERTIFICATES
+from claimlab.records.provenance import commit
 from tests.plugin.project import Bench, draws, exact, shown
 
 PLACE = ("reports/reference", CERTIFICATES)
@@ -49,3 +51,18 @@ def test_too_few_wins_are_refused_and_a_new_certificate_replaces_the_old(bench: 
 def test_many_seeds_do_not_overflow(bench: Bench):
     bench.write("drawn", **draws(bound="6.0", control="-6.0", evidence=Statistical(block=64)))
     bench.run("claims", "--claims-certify", "2000").assert_outcomes(passed=2)
+
+
+def test_a_tree_that_differs_from_its_commit_is_not_certified(bench: Bench):
+    """What a certificate vouches for must be there for others to look at."""
+    module = bench.write("drawn", **draws())
+    as_somebody = ["-c", "user.name=somebody", "-c", "user.email=somebody@example.org"]
+    for command in (["init", "-q"], ["add", "."], [*as_somebody, "commit", "-qm", "one"]):
+        subprocess.run(["git", *command], cwd=bench.path, check=True)
+    commit.cache_clear()
+    bench.run("claims", "--claims-certify", "100").assert_outcomes(passed=2)
+    module.write_text(module.read_text() + "\n# another line\n")
+    commit.cache_clear()
+    result = bench.run("claims", "--claims-certify", "100")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "--claims-certify vouches for a commit, and files differ from it; commit them first" in shown(result)

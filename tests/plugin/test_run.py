@@ -21,7 +21,7 @@ def test_a_run_judges_writes_and_summarises(bench: Bench):
             r"  ok   holds      T1     drawn  11/11 seeds; 1/1 control refuted  \d+\.\d s",
             r"  ok   holds      T1     small  30 worlds; 1/1 control refuted  \d+\.\d s",
             r"  ok   holds      T1     sum    exact; 1/1 control refuted  \d+\.\d s",
-            r"3 claims: 3 holds. 6 tests judged, 0 not as found. Chance that this run raises a false alarm: \de-\d+\.",
+            r"3 claims: 3 holds. 6 tests judged, 0 not as found. Chance of a false alarm in fresh worlds: \de-\d+\.",
             r"report: .*reports/latest/index\.html",
         ],
         consecutive=False,
