@@ -12,7 +12,7 @@ a class is computed in rational arithmetic.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from math import lcm
@@ -33,7 +33,7 @@ CLAIM = Claim(
     id="decomposition/approximation-error-falls-with-the-class",
     covers=("A6",),
     slide="Decomposition of the Error (the trends of the three terms)",
-    version=1,
+    version=2,
     finding="holds",
     says="The approximation error decreases when the class of functions grows.",
     statement="The best continuous function with k equal straight pieces never has a smaller error than the best with "
@@ -107,6 +107,18 @@ def falls(*, pieces: int, heights: Sequence[int] = ZIGZAG) -> Certificate:
     return Certificate(after < before, error=before, error_with_twice_as_many=after)
 
 
+def is_as_computed_by_hand(*, least: Mapping[tuple[tuple[int, ...], int], Fraction]) -> Certificate:
+    """Whether the least mean squared error is what it was computed to be, for targets and numbers of pieces.
+
+    The tent 0, 1, 0 has the mean 1/2 and no slope, so the best line leaves its variance, 1/12. Three pieces leave
+    1/162: the best ones are -1/18 at the ends and 7/9 at the joints. The hinge 0, 0, 1 has the mean 1/4, the mean
+    square 1/6 and the product 1/12 with x - 1/2, whose mean square is 1/12: the best line leaves 1/6 - 1/16 - 1/12.
+    The zigzag has the mean 0, the mean square 1/3 and the product -1/8 with x - 1/2: 1/3 - 3/16.
+    """
+    computed = [least_error(heights, pieces) for heights, pieces in least]
+    return Certificate(computed == list(least.values()), least=list(least.values()), computed=computed)
+
+
 def test_claim(judge):
     """Two or three times as many pieces as k = 1 to 4, for targets of 2 to 7 pieces with whole heights from −4 to 4."""
     judge(does_not_rise, given=worlds()).supports()
@@ -121,6 +133,25 @@ def test_control_one_more_piece(judge):
 def test_four_pieces_fit_the_zigzag_better_than_two(judge):
     """The zigzag goes through 0, 1, 0, −1, 0: with four pieces it is in the class."""
     judge(falls, pieces=2).supports()
+
+
+@pytest.mark.exact
+def test_four_errors_by_hand(judge):
+    """A tent by one piece (1/12) and by three (1/162), a hinge by one (1/48), the zigzag by two (7/48), by four 0."""
+    by_hand = {
+        ((0, 1, 0), 1): Fraction(1, 12),
+        ((0, 1, 0), 3): Fraction(1, 162),
+        ((0, 0, 1), 1): Fraction(1, 48),
+        (ZIGZAG, 2): Fraction(7, 48),
+        (ZIGZAG, 4): Fraction(0),
+    }
+    judge(is_as_computed_by_hand, least=by_hand).supports()
+
+
+@pytest.mark.exact
+def test_control_errors_at_the_corners(judge):
+    """The best constant for 0, 1, 0 leaves 2/9 on average over the corners, and less between them."""
+    judge(is_as_computed_by_hand, least={((0, 1, 0), 1): Fraction(2, 9)}).refutes()
 
 
 @pytest.mark.exact

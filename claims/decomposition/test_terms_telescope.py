@@ -48,8 +48,8 @@ CLAIM = Claim(
     slide="Decomposition of the Error",
     version=2,
     finding="holds",
-    says="What a trained model loses against the ground truth is the sum of approximation and estimation error, plus "
-    "optimization error if the optimizer stops early.",
+    says="What a trained model's empirical risk is above the risk of the ground truth is the sum of approximation, "
+    "estimation and optimization error.",
     statement="The deck's three terms add up to Eₙ(f̃ₙ) − E(f*), and those of the paper it cites to E(f̃ₙ) − E(f*), "
     "exactly and on average over all samples. The deck's terms do not add up to the excess risk E(f̃ₙ) − E(f*).",
     reason="Each term takes away what the next one adds, whatever the predictors are. The deck measures the trained "
