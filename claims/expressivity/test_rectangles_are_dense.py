@@ -7,11 +7,7 @@ flat, x is within 1/(2m) of the middle of its cell. On a side, no further than s
 of two middles, both within 1/(2m) + s ≤ 1/m of x. So everywhere on [0, 1] the net is within w(1/m) of f; and w(1/m)
 goes to 0 with growing m if f is continuous: it is at most L/m if f has the Lipschitz constant L.
 
-The notes speak of boxes around samples in more dimensions. With one hidden layer there are none. A unit of two inputs
-bends the net along a whole line, so a net that is 0 far away bends nowhere, is a plane, and is 0 everywhere. The test
-looks for a bend far out on each unit's line, which is sure to show it if there is one: the weights are whole numbers up
-to 2 in size and the biases up to 3, so that lines that cross do so near the origin, and parallel ones are 1/3 apart or
-more.
+The notes speak of boxes around samples in more dimensions: these take a second hidden layer (see X31).
 """
 
 from __future__ import annotations
@@ -25,7 +21,7 @@ from typing import TYPE_CHECKING
 from hypothesis import strategies as st
 
 from claimlab import Certificate, Claim, Property, draw
-from claimlab.measure.piecewise import PiecewiseLinear, function_of, lipschitz, relu, sup_distance, through
+from claimlab.measure.piecewise import PiecewiseLinear, function_of, lipschitz, sup_distance, through
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,11 +36,9 @@ CLAIM = Claim(
     finding="scoped",
     says="Sums of ReLU rectangles approximate any continuous function, so that ReLU nets are universal.",
     statement="On [0, 1], ReLU rectangles side by side, as high as the function in the middles of their cells, come as "
-    "near as one likes to a continuous function, at every x at once, and to none that jumps. With two inputs one "
-    "hidden layer makes no boxes: no net is 0 far away and not near.",
-    reason="For one input the picture is a proof. It does not lift to more inputs: there a ReLU bends the net along a "
-    "whole line or plane, so that a box takes a second hidden layer. And nearness is in value alone: the sides are "
-    "steep however smooth f is.",
+    "near as one likes to a continuous function, at every x at once, and to none that jumps.",
+    reason="For one input the picture is a proof. It does not lift to more inputs, where one hidden layer makes no "
+    "boxes. And nearness is in value alone: the sides are steep however smooth f is.",
     scope="one input, continuous targets on an interval; exact weights that are written down, not trained",
     source="the deck, after a Quora answer by C. Davis",
     evidence=Property(examples=25),
@@ -144,50 +138,6 @@ def within_the_modulus(world: tuple[Target, int, Fraction], *, finer: int = 1) -
     )  # fmt: skip
 
 
-Point = tuple[Fraction | int, Fraction | int]
-Plane = tuple[list[tuple[int, int, int, int]], int]
-"""A net of two inputs and one hidden layer: (w1, w2, b, v) of each unit v relu(w1 x + w2 y + b), and an output bias."""
-
-# A rectangle in x and one in y, from -1 to 2 with sides 1 wide, less 1: it is 1 on a square, but a cross around it.
-CROSS: Plane = ([(*w, b, v) for w in ((1, 0), (0, 1)) for b, v in ((1, 1), (0, -1), (-1, -1), (-2, 1))], -1)
-
-PLANES = st.just(CROSS) | st.tuples(
-    st.lists(st.tuples(*[st.integers(-2, 2)] * 2, st.integers(-3, 3), st.integers(-2, 2)), min_size=1, max_size=8),
-    st.integers(-2, 2),
-)
-
-
-def one_layer(net: Plane, point: Point) -> Fraction | int:
-    """The net's output."""
-    units, bias = net
-    x, y = point
-    return bias + sum(v * relu(w1 * x + w2 * y + b) for w1, w2, b, v in units)
-
-
-def two_layers(net: Plane, point: Point) -> Fraction | int:
-    """The same with one more ReLU at the output, which is a second hidden layer of one unit."""
-    return relu(one_layer(net, point))
-
-
-def far_points(net: Plane, away: int = 1000) -> list[Point]:
-    """Three not on one line, and three across each unit's line at both of its ends."""
-    points: list[Point] = [(away, away), (-away, away), (away, -away)]
-    for w1, w2, b, _ in net[0]:
-        size = w1**2 + w2**2
-        for end in (away, -away) if size else ():
-            for across in (Fraction(-1, 100), Fraction(0), Fraction(1, 100)):
-                foot = Fraction(-b, size) + across
-                points.append((foot * w1 - end * w2, foot * w2 + end * w1))
-    return points
-
-
-def is_no_box(net: Plane, *, output: Callable[[Plane, Point], Fraction | int] = one_layer) -> Certificate:
-    """Whether the net, if it is not 0 on all of a grid near the origin, is not 0 somewhere far away either."""
-    near = [output(net, (x, y)) for x in range(-3, 4) for y in range(-3, 4)]
-    far = [output(net, point) for point in far_points(net)]
-    return Certificate(not any(near) or any(far), largest_near=max(map(abs, near)), largest_far=max(map(abs, far)))
-
-
 def test_claim(judge):
     """Twenty-five random f with 3 to 6 equispaced corners at multiples of 1/4 from −1 to 1, ε from 3/17 to 8/17, sides
     from a thousandth to half of a cell: m = ⌈L / ε⌉ rectangles of four ReLUs each are within ε of f at every x in
@@ -220,15 +170,6 @@ def test_control_rectangles_at_a_jump(judge):
 def test_control_modulus_of_a_quarter_of_a_cell(judge):
     """The bound is no looser than it has to be: for a straight line the error is w(1/(2m))."""
     judge(within_the_modulus, given=st.tuples(targets(0), st.integers(1, 12), SIDES), finer=4).refutes()
-
-
-def test_no_boxes_of_two_inputs(judge):
-    """Twenty-five nets of one to eight units with whole weights up to 2 and biases up to 3 in size, and a cross."""
-    judge(is_no_box, given=PLANES).supports()
-
-
-def test_control_a_second_layer_makes_a_box(judge):
-    judge(is_no_box, given=PLANES, output=two_layers).refutes()
 
 
 def figure(measured: Measured, ax: Axes) -> None:
