@@ -154,7 +154,7 @@ MAY_IMPORT = {
     "seeds": (),
     **dict.fromkeys(INSTRUMENTS, (*INSTRUMENTS, "seeds")),
     "declare": (),
-    "judge": ("declare", "seeds"),
+    "judge": ("declare", "seeds", "parts"),
     "records": ("judge", "declare"),
     "report": ("records", "judge", "declare"),
     "draw": ("report",),

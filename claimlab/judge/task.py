@@ -5,7 +5,9 @@ cluster) is nobody else's business; when to stop is decided where the columns co
 a verdict is the same wherever its seeds were trained.
 """
 
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -33,7 +35,10 @@ class BadCheckError(Exception):
 
 @dataclass(frozen=True)
 class Task:
-    """A block of seeds to measure. It can be pickled, and says by `digest` which code it means."""
+    """A block of seeds to measure. It can be pickled, and says by `digest` which code it means.
+
+    `parts` are those that stand in the place of torch's own: the name of each, and the `module:object` to take instead.
+    """
 
     module: str
     digest: str
@@ -42,6 +47,7 @@ class Task:
     seeds: tuple[int, ...]
     device: str = "cpu"
     dtype: str = "float32"
+    parts: tuple[tuple[str, str], ...] = ()
 
 
 def measure(task: Task, question: Question | None = None) -> Columns:
@@ -52,10 +58,29 @@ def measure(task: Task, question: Question | None = None) -> Columns:
     question = question or _question(task)
     seeds = _block(task, question)
     try:
-        rows = question.check(seeds, **question.world)
+        with _swapped(task):
+            rows = question.check(seeds, **question.world)
     except Exception as error:
         raise BadCheckError(_raised("The trial", error, _where(task))) from error
     return _columns(rows, question, task)
+
+
+@contextmanager
+def _swapped(task: Task) -> Generator[None]:
+    """Have the task's parts in force; without any, those that are stay, and no torch is loaded."""
+    if not task.parts:
+        yield
+        return
+    from claimlab.parts import found, swapped
+
+    with swapped(**{name: found(said) for name, said in task.parts}):
+        yield
+
+
+def swapped_parts() -> dict[str, str]:
+    """The parts in force that are not torch's own; none where nobody has loaded any."""
+    chosen = sys.modules.get("claimlab.parts.chosen")
+    return chosen.in_force() if chosen else {}
 
 
 def precision(plan: Statistical, run: str) -> str:

@@ -9,7 +9,7 @@ layer, `MLP(widths, norm=parts().batch_norm_1d)` a net with the norm, `partial(p
 `train`. Within `with swapped(batch_norm_1d=MyNorm):` another one stands in its place.
 """
 
-from claimlab.parts.chosen import Parts, parts, remembered, swapped
+from claimlab.parts.chosen import Parts, found, in_force, parts, remembered, swapped
 from claimlab.parts.initialisers import Initialise, Initialiser, Normal, Uniform, initialiser
 from claimlab.parts.layers import Activation, Layer, Norm
 from claimlab.parts.lifting import SeedBySeed, lift, lift_optimizer, lift_weights
@@ -24,6 +24,8 @@ __all__ = [
     "Parts",
     "SeedBySeed",
     "Uniform",
+    "found",
+    "in_force",
     "initialiser",
     "lift",
     "lift_optimizer",

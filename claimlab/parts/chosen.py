@@ -6,7 +6,8 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
-from functools import cache, wraps
+from functools import cache, partial, wraps
+from importlib import import_module
 from typing import Any, ParamSpec, TypeVar
 
 from torch import nn
@@ -39,6 +40,29 @@ def swapped(**others: Any) -> Generator[Parts]:
         yield parts()
     finally:
         _IN_FORCE.reset(token)
+
+
+def in_force() -> dict[str, str]:
+    """The parts that are not torch's own, by name, each as `module:object`."""
+    stock = Parts()
+    others = {field.name: getattr(parts(), field.name) for field in fields(Parts)}
+    return {name: _said(part) for name, part in others.items() if part is not getattr(stock, name)}
+
+
+def found(said: str) -> Any:
+    """The object that `module:object` names. Raises ValueError in one sentence if there is none."""
+    module, _, name = said.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"{said!r} is no part: write module:object, like torch.nn:Identity ({error})") from error
+
+
+def _said(part: Any) -> str:
+    while isinstance(part, partial):
+        part = part.func
+    named = part if hasattr(part, "__qualname__") else type(part)
+    return f"{named.__module__}:{named.__qualname__}"
 
 
 def remembered(function: Callable[P, R]) -> Callable[P, R]:

@@ -18,7 +18,7 @@ from claimlab.declare.questions import Asked, Judge, Question
 from claimlab.judge import sequential
 from claimlab.judge.evidence import Outcome, UnansweredError, explore, prove, sample
 from claimlab.judge.plain import described
-from claimlab.judge.task import Fixed, One, Sequential, Stopping, Task, measure, precision
+from claimlab.judge.task import Fixed, One, Sequential, Stopping, Task, measure, precision, swapped_parts
 from claimlab.plugin.collection import EXCUSE, QUESTION, Declaration
 from claimlab.plugin.options import PINNED, RUN, Run
 from claimlab.records.provenance import provenance, threads
@@ -146,6 +146,7 @@ class Sitting:
             epoch=self.run.epoch,
             device=self.device if statistical else "cpu",
             dtype=precision(question.plan, self.run.dtype) if isinstance(question.plan, Statistical) else "exact",
+            parts=swapped_parts(),
             command=self.command(),
         )
 

@@ -72,6 +72,25 @@ def test_a_block_is_measured_as_asked(task: Task):
     assert measure(replace(task, epoch="another"))["draw"] != rows["draw"]
 
 
+def test_a_task_says_which_parts_to_use(tmp_path: Path, task: Task):
+    module = tmp_path / "test_shifted.py"
+    module.write_text(Path(task.module).read_text() + """
+from claimlab.parts import parts
+
+def shifted(seeds):
+    draw = seeds.normal("draw", 4)
+    return Rows(win=parts().relu()(draw).min(dim=1).values >= 0, least=parts().relu()(draw).min(dim=1).values)
+
+def test_relu(judge):
+    "What a ReLU lets through is not negative."
+    judge(shifted).supports()
+""")  # fmt: skip
+    usual = replace(task, module=str(module), digest=digest(module), test="test_relu")
+    assert all(measure(usual)["win"])
+    assert not all(measure(replace(usual, parts=(("relu", "torch.nn:Identity"),)))["win"])
+    assert all(measure(usual)["win"]), "the parts are back"
+
+
 def test_code_that_is_not_the_one_meant_is_refused(task: Task):
     with pytest.raises(BadCheckError, match=r"^test_it\.py is not the module that was asked about: its code differs"):
         measure(replace(task, digest="0" * 16))

@@ -1,11 +1,13 @@
 """The parts in force, and putting others in their place."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 
 from claimlab.nets import MLP
-from claimlab.parts import parts, remembered, swapped
+from claimlab.parts import found, in_force, parts, remembered, swapped
 from claimlab.train import SGD
 
 
@@ -69,3 +71,14 @@ def test_what_is_remembered_is_computed_anew_with_other_parts():
     with swapped(relu=nn.Tanh):
         assert [count(1), count(1)] == [3, 3]
     assert count(1) == 1
+
+
+def test_what_is_swapped_can_be_told_and_found_again():
+    assert in_force() == {}
+    with swapped(layer_norm=nn.Identity, sgd=partial(torch.optim.SGD, lr=1.0)):
+        told = in_force()
+        assert told == {"layer_norm": "torch.nn.modules.linear:Identity", "sgd": "torch.optim.sgd:SGD"}
+    assert found(told["layer_norm"]) is nn.Identity
+    for nonsense in ("torch.nn", "torch.nn:Nothing", "no.such.module:It", ":It"):
+        with pytest.raises(ValueError, match="is no part: write module:object"):
+            found(nonsense)
