@@ -16,7 +16,8 @@ unit each: such a net cuts the plane into strips, at most one more with each lay
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -59,8 +60,18 @@ CLAIM = Claim(
 INPUTS, OUTPUTS = 2, 1
 UNIT_SQUARE = ((0, 0), (1, 0), (1, 1), (0, 1))
 
+LARGE_SQUARE = ((-64, -64), (64, -64), (64, 64), (-64, 64))
+
 Widths = tuple[int, ...]
 """The hidden layers of a net."""
+
+# Nets, found by chance, with as many regions as the upper bound allows: (4,), (2, 2), (2, 1, 1) and (1, 1, 1) units.
+ATTAINING: list[list[Layer]] = [
+    [([[1, 0], [0, 1], [1, 1], [1, -2]], [0, 0, 1, 3]), ([[1, 2, 4, 8]], [0])],
+    [([[-2, 3], [-4, 1]], [1, -2]), ([[3, 3], [-4, -1]], [-4, 3]), ([[-2, 4]], [-1])],
+    [([[-2, -3], [0, -3]], [3, 3]), ([[3, 2]], [-1]), ([[-3]], [3]), ([[-4]], [2])],
+    [([[3, 4]], [2]), ([[-4]], [3]), ([[-1]], [2]), ([[2]], [-2])],
+]
 
 # For each budget a net with two, three, ... hidden layers: those within 151 and 300 with the largest lower bounds.
 CHAINS: dict[int, list[Widths]] = {
@@ -136,26 +147,68 @@ def unfolded_net(widths: Widths) -> list[Layer]:
     return [first, ([[abs(weight) for weight in row] for row in rows], biases), *rest]
 
 
+@cache
+def counted(build: Callable[[Widths], list[Layer]], widths: Widths) -> tuple[int, int, int]:
+    """The parameters of a net that is built, and its activation and linear regions on the unit square.
+
+    Of the latter there are as many as affine functions at least.
+    """
+    net = build(widths)
+    regions = regions_on_polygon(net, UNIT_SQUARE)
+    return parameters(net), len(regions), affine_functions(regions)
+
+
 def built_net_has_more(
     *, budgets: dict[int, Widths], build: Callable[[Widths], list[Layer]] = square_folding_net
 ) -> Certificate:
-    """Whether nets that are built beat every net with one hidden layer within the budget, by an exact count.
-
-    The count is of activation regions on the unit square; as many different affine functions there are, so that each is
-    a linear region of its own.
-    """
-    nets = [build(widths) for widths in budgets.values()]
-    regions = [regions_on_polygon(net, UNIT_SQUARE) for net in nets]
-    counted = [affine_functions(of_net) for of_net in regions]
+    """Whether nets that are built beat every net with one hidden layer within the budget, by an exact count."""
+    sizes, activation, linear = zip(*(counted(build, widths) for widths in budgets.values()), strict=True)
     most = [most_at_depth(budget, depth=1) for budget in budgets]
     return Certificate(
-        all(parameters(net) <= budget for budget, net in zip(budgets, nets, strict=True))
-        and all(mine > theirs for mine, theirs in zip(counted, most, strict=True)),
+        all(own <= budget for budget, own in zip(budgets, sizes, strict=True))
+        and all(mine > theirs for mine, theirs in zip(linear, most, strict=True)),
         budget=list(budgets),
-        parameters=[parameters(net) for net in nets],
-        activation_regions=[len(of_net) for of_net in regions],
-        linear_regions=counted,
+        parameters=sizes,
+        activation_regions=activation,
+        linear_regions=linear,
         one_layer_at_most=most,
+    )
+
+
+def counts_are(
+    *, built: dict[Widths, tuple[int, int, int]], one_layer: dict[int, int], thin: dict[int, int]
+) -> Certificate:
+    """Whether built nets have that many parameters, activation and linear regions, and others so many at most.
+
+    `one_layer` says it of one hidden layer by the budget, `thin` of the deepest net that the budget pays for.
+    """
+    counts = {widths: counted(square_folding_net, widths) for widths in built}
+    most = {budget: most_at_depth(budget, 1) for budget in one_layer}
+    most_of_thin = {budget: at_most(deepest(budget)) for budget in thin}
+    return Certificate(
+        counts == built and most == one_layer and most_of_thin == thin,
+        built=list(counts.values()),
+        one_layer=list(most.values()),
+        thin=list(most_of_thin.values()),
+    )
+
+
+def bounds_stand(*, nets: Sequence[list[Layer]], folding: Sequence[Widths], room: int = 0) -> Certificate:
+    """Whether no net has more activation regions than the upper bound, or than that less some `room`.
+
+    And whether nets that fold the square have as many linear regions as the lower bound promises, or `room` more.
+    """
+    most = [at_most(tuple(len(biases) for _, biases in net[:-1])) for net in nets]
+    regions = [len(regions_on_polygon(net, LARGE_SQUARE)) for net in nets]
+    promised = [at_least(widths) for widths in folding]
+    folded = [counted(square_folding_net, widths)[2] for widths in folding]
+    return Certificate(
+        all(count <= bound - room for count, bound in zip(regions, most, strict=True))
+        and all(count >= bound + room for count, bound in zip(folded, promised, strict=True)),
+        at_most=most,
+        regions=regions,
+        at_least=promised,
+        folded=folded,
     )
 
 
@@ -182,6 +235,20 @@ def test_built_net(judge):
     judge(built_net_has_more, budgets={81: (6, 6), 151: (10, 10)}).supports()
 
 
+def test_counts(judge):
+    """67 and 151 parameters for 352 and 2016 regions; 211 and 704 at most in one layer, 75 in 74 layers of one unit."""
+    built = {(6, 6): (67, 352, 352), (10, 10): (151, 2016, 2016)}
+    judge(counts_are, built=built, one_layer={81: 211, 151: 704}, thin={151: 75}).supports()
+
+
+def test_bounds_are_attained(judge):
+    """Nets of one, two and three layers have just as many regions as the upper bound allows, and (6, 6) as the lower.
+
+    So neither can be wrong in favour of the claim without a net to show it.
+    """
+    judge(bounds_stand, nets=ATTAINING, folding=[(6, 6)]).supports()
+
+
 def test_deck_picture(judge):
     """The deck's two nets of twenty hidden units have 81 and 151 parameters: they are at no common budget."""
     judge(at_one_budget).refutes()
@@ -190,6 +257,11 @@ def test_deck_picture(judge):
 def test_control_layers_of_one_unit(judge):
     """The deepest nets that the budgets pay for: with 151 parameters 74 layers, which have at most 75 regions."""
     judge(deeper_has_more, budgets={budget: [deepest(budget)] for budget in CHAINS}, regions=at_most).refutes()
+
+
+def test_control_bounds_that_leave_no_room(judge):
+    """Bounds that are better by one region are wrong."""
+    judge(bounds_stand, nets=ATTAINING, folding=[(6, 6)], room=1).refutes()
 
 
 def test_control_without_folds(judge):
