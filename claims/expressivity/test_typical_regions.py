@@ -1,4 +1,4 @@
-"""At random initialisation, and after training, the number of regions follows the number of units, whatever the depth.
+"""At random initialisation, and after training, a net has about as many regions as units, and no more for being deep.
 
 Slide: For a fixed param budget, deeper is better. What the slide says of deep nets is what their best weights can do
 (see `test_deeper_at_fixed_budget.py`), and chance does not draw such weights. Hanin & Rolnick 2019a prove that along a
@@ -6,9 +6,12 @@ line the mean number of regions at initialisation grows linearly with the number
 
 Here nets of two inputs meet a segment through the origin. With one hidden layer of N units there are at most N + 1
 regions on it, one kink for each unit; six layers of 40 units could make 41^6 of them, more than 10^9 (Serra et al.
-2018, Theorem 5). A seed wins if every net, of 60 or of 240 units and of any depth, has between N/2 and 2N. The two
-ranges meet at 120 only, so that a win says both that units count and that depth does not. The control plants a
-sawtooth, four units in each layer, among the random weights.
+2018, Theorem 5). A seed wins if every net, of 60 or of 240 units, has between N/2 and 2N. The two ranges meet at 120
+only, so that a win says both that units count and that depth does not. The control plants a sawtooth, four units in
+each layer, among the random weights.
+
+The upper side holds at any depth. The lower one does not: behind many layers of few units there is little left to see,
+and regions are lost.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from claimlab import Claim, Rows, Seeds, Statistical
+from claimlab import Claim, Rows, Seeds, Statistical, draw
 from claimlab.measure.count import mlp_parameters
 from claimlab.measure.fit import accuracy, logistic
 from claimlab.measure.regions import count_on_segments
@@ -36,17 +39,18 @@ CLAIM = Claim(
     id="expressivity/typical-regions-follow-the-units",
     covers=("C8",),
     slide="For a fixed param budget, deeper is better",
-    version=1,
+    version=2,
     finding="scoped",
     says="For a fixed number of parameters, deeper nets have more linear regions.",
-    statement="A random ReLU net of two inputs meets between half as many and twice as many activation regions on a "
-    "segment as it has hidden units, in one layer or in six, and a net of four layers still does after memorising "
-    "random labels. At equal parameters one hidden layer meets more regions than four, not fewer.",
+    statement="On a segment a random ReLU net of two inputs meets at most twice as many activation regions as it has "
+    "hidden units, in however many layers, and at least half as many unless the layers are thin; a net of four layers "
+    "still does after memorising random labels. At equal parameters one hidden layer meets more regions than four, "
+    "not fewer.",
     reason="Many regions are possible for deep nets, not typical of them: random layers do not fold their input in "
     "step, and each unit adds about a kink wherever it sits. With a sawtooth planted among such weights six layers "
-    "meet more than 2N regions.",
-    scope="regions on a segment through the origin, where the small biases put most kinks; equal layers of at least "
-    "24 units; one training task; weights float32, counted in float64",
+    "meet more than 2N regions, and keep them while they are trained.",
+    scope="regions on a segment through the origin, where the small biases put most kinks; equal layers, for the "
+    "lower side of at least 30 units; He's initialisation; one training task; weights float32, counted in float64",
     source="Hanin & Rolnick 2019a (arXiv 1901.09021); Hanin & Rolnick 2019b (arXiv 1906.00904)",
     evidence=Statistical(block=11),
 )
@@ -55,20 +59,25 @@ Shape = tuple[int, int]
 """Hidden units in all, and the number of equal layers they are spread over."""
 
 SHAPES: tuple[Shape, ...] = ((60, 1), (60, 2), (240, 1), (240, 2), (240, 4), (240, 6))
+THIN: tuple[Shape, ...] = ((60, 10), (240, 24))
+THINNEST: tuple[Shape, ...] = ((60, 30), (240, 60))
 
 
 def trial(
     seeds: Seeds,
     *,
     shapes: tuple[Shape, ...] = SHAPES,
+    least: float = 1 / 2,
+    most: float = 2,
     bias: float = 0.1,
     sawtooth: bool = False,
     steps: int = 0,
     points: int = 32,
 ) -> Rows:
-    """A seed draws the nets, with biases of that standard deviation, and for training points and labels for them.
+    """Whether nets meet at least and at most so many regions a unit.
 
-    The premise is that trained nets have learned. `regions` is `[S, shapes]`; more than 2N are not counted any further.
+    A seed draws the nets, with biases of that standard deviation, and for training points and labels for them. The
+    premise is that trained nets have learned. `regions` is `[S, shapes]`, and is not counted beyond the most.
     """
     counts, accuracies = [], []
     for shape in shapes:
@@ -78,22 +87,22 @@ def trial(
         if steps:
             parameters, train_accuracy = memorised(seeds, shape, parameters, steps=steps, points=points)
             accuracies.append(train_accuracy)
-        counts.append(regions_on_segment(parameters, most=2 * shape[0] + 1))
+        counts.append(regions_on_segment(parameters, most=int(most * shape[0]) + 1))
     regions = torch.stack(counts, dim=1)
     per_unit = regions / torch.tensor([units for units, _ in shapes], device=seeds.device)
-    win = ((per_unit >= 1 / 2) & (per_unit <= 2)).all(dim=1)
+    win = ((per_unit >= least) & (per_unit <= most)).all(dim=1)
     if not steps:
         return Rows(win=win, regions=regions)
     train_accuracy = torch.stack(accuracies, dim=1)
     return Rows(win=win, premise=(train_accuracy >= 0.9).all(dim=1), regions=regions, train_accuracy=train_accuracy)
 
 
-def deeper_has_more(seeds: Seeds, *, deep: Shape = (96, 4), shallow: Shape = (474, 1), bias: float = 0.1) -> Rows:
-    """Whether the deeper of two nets with equally many parameters meets more regions."""
-    assert parameter_count(deep) == parameter_count(shallow)
-    nets = [random_net(seeds, shape, bias=bias) for shape in (deep, shallow)]
+def has_more(seeds: Seeds, *, this: Shape, than: Shape, times: float = 1, bias: float = 0.1) -> Rows:
+    """Whether one of two nets with equally many parameters meets more regions, or more than so many times as many."""
+    assert parameter_count(this) == parameter_count(than)
+    nets = [random_net(seeds, shape, bias=bias) for shape in (this, than)]
     regions = torch.stack([regions_on_segment(parameters) for parameters in nets], dim=1)
-    return Rows(win=regions[:, 0] > regions[:, 1], regions=regions)
+    return Rows(win=regions[:, 0] > times * regions[:, 1], regions=regions)
 
 
 def net_of(shape: Shape) -> MLP:
@@ -155,14 +164,29 @@ def test_claim(judge):
     judge(trial).supports()
 
 
+def test_no_more_in_thin_layers(judge):
+    """10 layers of 6 units, 30 of 2, 24 of 10 and 60 of 4: at most 2N regions."""
+    judge(trial, shapes=THIN + THINNEST, least=0).supports()
+
+
+def test_fewer_in_the_thinnest_layers(judge):
+    """30 layers of 2 units and 60 of 4: at most N/2 regions."""
+    judge(trial, shapes=THINNEST, least=0, most=1 / 2).supports()
+
+
 def test_after_memorising_random_labels(judge):
     """Four layers of 60 after 200 steps of Adam, which have taught them nine in ten of 32 random labels or more."""
     judge(trial, shapes=((240, 4),), steps=200).supports()
 
 
 def test_deeper_has_more_at_equal_parameters(judge):
-    """Four layers of 24 units and one hidden layer of 474 have 1897 parameters each, and the latter more regions."""
-    judge(deeper_has_more).refutes()
+    """Four layers of 24 units do not meet more regions than one hidden layer of 474, which has 1897 parameters too."""
+    judge(has_more, this=(96, 4), than=(474, 1)).refutes()
+
+
+def test_one_layer_has_more_at_equal_parameters(judge):
+    """One hidden layer of 474 units meets more than twice as many regions as four of 24."""
+    judge(has_more, this=(474, 1), than=(96, 4), times=2).supports()
 
 
 def test_control_sawtooth_planted(judge):
@@ -174,19 +198,26 @@ def test_control_sawtooth_planted_and_trained(judge):
     judge(trial, shapes=((240, 6),), sawtooth=True, steps=200).refutes()
 
 
+def test_control_thinnest_layers(judge):
+    """The lower side is about layers that are not thin."""
+    judge(trial, shapes=THINNEST).refutes()
+
+
 def figure(measured: Measured, ax: Axes) -> None:
-    """Regions on the segment against units: random nets of each depth, with a sawtooth planted, and tents alone."""
-    random, planted = measured["claim"]["regions"], measured["control_sawtooth_planted"]["regions"]
-    markers = {1: "o", 2: "s", 4: "^", 6: "D"}
-    for place, (units, depth) in enumerate(SHAPES):
-        beside = units + 7 * [*markers].index(depth)  # so that the depths do not hide one another
-        ax.plot([beside] * len(random), random[:, place], markers[depth], color="C0", alpha=0.4, markersize=4)
-    for depth, marker in markers.items():
-        ax.plot([], [], marker, color="C0", label=f"random, {depth} hidden layer{'s' * (depth > 1)}")
-    at = [275] * len(planted)
-    ax.plot(at, planted[:, 0], "^", color="C1", markersize=7, label="6 layers, sawtooth planted: over 2N")
-    layers = range(1, 13)  # k tents one inside the other have 2^k pieces on [0, 1], and are flat on [-1, 0]
-    ax.plot([2 * k for k in layers], [2**k + 1 for k in layers], color="C1", label="k layers of 2 units, all tents")
-    ax.plot(range(2, 321), range(2, 321), ":", color="0.5", label="one region a unit")
-    ax.set(yscale="log", ylim=(10, 3000), xlabel="hidden units N", ylabel="regions on the segment")
-    ax.legend(loc="lower right", fontsize=9)
+    """At equal parameters deeper random nets meet fewer regions, not more, unless a sawtooth is planted."""
+    random, thin = measured["claim"]["regions"], measured["no_more_in_thin_layers"]["regions"]
+    equal = measured["one_layer_has_more_at_equal_parameters"]["regions"]
+    counts = [
+        *zip(SHAPES, random.T, strict=True),
+        *zip([(474, 1), (96, 4)], equal.T, strict=True),
+        *zip(THIN + THINNEST, thin.T, strict=True),
+    ]
+    draw.numbers(ax.xaxis, [300, 1000, 3000, 10000, 30000, 100000], log=True)
+    ax.set(yscale="log", xlabel="parameters", ylabel="regions on the segment")
+    for name, depths in {"1 hidden layer": [1], "2 layers": [2], "4 or 6": [4, 6], "10 to 60": range(10, 61)}.items():
+        for shape, regions in counts:
+            if shape[1] in depths:
+                draw.dots(ax, parameter_count(shape), regions, name, width=0.06)
+    planted = measured["control_sawtooth_planted"]["regions"]
+    draw.dots(ax, parameter_count((240, 6)), planted[:, 0], "sawtooth planted, over 2N (control)", width=0.06)
+    draw.key(ax)
