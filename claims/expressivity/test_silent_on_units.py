@@ -9,9 +9,11 @@ it changes sign between any two neighbours, 2m − 1 times. But h ReLU units ben
 so it has h + 1 straight pieces, and a straight piece changes sign once. Hence h + 1 ≥ 2m − 1: whatever h is offered,
 m = h + 2 waves are too many. The bound is nearly the best there is: a zigzag of 2m − 1 units does come that near.
 
-The zigzag's distance from the sine is bounded in float64 (see `claimlab.measure.supnorm`): with u = 2⁻⁵³, rounding
-2πmx moves the sine by at most 2πm · 4u, the zigzag's slopes of 4m/3 move it by less, and each is computed to a
-few u. For m ≤ 100 that is below 3000u = 4 · 10⁻¹³; `ROUNDING` is twice that.
+The zigzag's distance from the sine is bounded in float64 (see `claimlab.measure.supnorm`), by the steepest either can
+be between points of a grid. With u = 2⁻⁵³, rounding 2πmx moves the sine by at most 2πm · 4u, the zigzag's slopes of
+4m/3 move it by less, and each is computed to a few u. For m ≤ 100 that is below 3000u = 4 · 10⁻¹³; `ROUNDING` is twice
+that. A control asks for the distance of a flat line from the sine by a grid that meets the sine in its zeros alone: who
+looks at the points of the grid and forgets what may be between them finds it at distance 0.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ import pytest
 from hypothesis import strategies as st
 
 from claimlab import Certificate, Claim, Exact, draw
-from claimlab.measure.piecewise import Layer, function_of, through
+from claimlab.measure.piecewise import Layer, function_of, lipschitz, through
 from claimlab.measure.supnorm import sup_bounds
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ CLAIM = Claim(
     id="expressivity/universality-is-silent-on-units",
     covers=("B3",),
     slide="Problem solved?",
-    version=1,
+    version=2,
     finding="holds",
     says="The universal approximation theorem does not tell how many hidden units a function takes.",
     statement="Whatever number of ReLU units is named, there is a smooth wave that no net with one hidden layer of so "
@@ -69,27 +71,27 @@ def fewest_units(waves: int) -> int:
     return max(changes - 1, 0)
 
 
-def zigzag_net(waves: int) -> list[Layer]:
-    """The net through a third of the target's height at its extrema, straight from 0 to the second and from the last
+def zigzag_net(waves: int, *, height: Fraction = Fraction(1, 3)) -> list[Layer]:
+    """The net through that part of the target's height at its extrema, straight from 0 to the second and from the last
     but one to 1: one unit for the slope at 0 and one for each of the 2m − 2 kinks.
     """
-    points = [(x, Fraction(y, 3)) for x, y in extrema(waves)]
+    points = [(x, height * y) for x, y in extrema(waves)]
     slopes = [(v - u) / (t - s) for (s, u), (t, v) in pairwise(points)]
     kinks = [Fraction(0), *(x for x, _ in points[1:-1])]
     bends = [slopes[0], *(after - before for before, after in pairwise(slopes))]
-    return [([[1]] * len(kinks), [-kink for kink in kinks]), ([bends], [Fraction(2, 3)])]
+    return [([[1]] * len(kinks), [-kink for kink in kinks]), ([bends], [2 * height])]
 
 
 @cache
-def error_of_the_zigzag(waves: int) -> float:
-    """An upper bound on its sup distance from the target: between points of this grid both only rise or only fall."""
-    x = np.linspace(0, 1, 64 * waves + 1)  # sixteen steps from an extremum to the next zero
-    f = function_of(zigzag_net(waves))
+def error_of_the_zigzag(waves: int, *, height: Fraction = Fraction(1, 3), per_wave: int = 128) -> float:
+    """An upper bound on its sup distance from the target, from their values at so many points a wave."""
+    x = np.linspace(0, 1, per_wave * waves + 1)
+    f = function_of(zigzag_net(waves, height=height))
     knots = [Fraction(0), *f.breakpoints, Fraction(1)]
     net = np.interp(x, [float(t) for t in knots], [float(f(t)) for t in knots])
-    sine = np.sin(2 * np.pi * waves * x)
-    _, upper = sup_bounds(sine - net, np.abs(np.diff(sine)) + np.abs(np.diff(net)), rounding=ROUNDING)
-    return upper
+    steepest = 2 * np.pi * waves + float(lipschitz(f))
+    variation = np.full(len(x) - 1, steepest / (len(x) - 1))
+    return sup_bounds(np.sin(2 * np.pi * waves * x) - net, variation, rounding=ROUNDING)[1]
 
 
 def units_of_the_zigzag(waves: int) -> float:
@@ -114,6 +116,12 @@ def no_number_is_enough(
         all(count > units for count, units in zip(counts, offered, strict=True)),
         offered=list(offered), needed=counts,
     )  # fmt: skip
+
+
+def is_nearer_than_one(*, waves: int = 3, height: Fraction = Fraction(1, 3), per_wave: int = 128) -> Certificate:
+    """Whether the bound on the zigzag's distance, by a grid of so many points a wave, is below 1."""
+    error = error_of_the_zigzag(waves, height=height, per_wave=per_wave)
+    return Certificate(error < 1, error=error)
 
 
 def least_number_is_known_to_within_one(*, most_waves: int = 24) -> Certificate:
@@ -171,9 +179,19 @@ def test_least_number_is_known_to_within_one(judge):
     judge(least_number_is_known_to_within_one).supports()
 
 
+def test_a_zigzag_is_nearer_than_one(judge):
+    """Three waves and a zigzag of a third of their height, by 128 points a wave."""
+    judge(is_nearer_than_one).supports()
+
+
 def test_control_one_slow_wave(judge):
     """For the target with m = 1 a number of units can be named, and one unit is enough."""
     judge(no_number_is_enough, waves=lambda units: 1, needed=units_of_the_zigzag).refutes()
+
+
+def test_control_a_flat_line_that_meets_the_zeros(judge):
+    """It is as far away as 1, which the values at the zeros do not show."""
+    judge(is_nearer_than_one, height=Fraction(0), per_wave=2).refutes()
 
 
 @pytest.mark.property(examples=40)
