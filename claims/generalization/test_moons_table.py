@@ -6,13 +6,15 @@ thousand fresh points. That is one data set and one initialisation for each widt
 exist and are found there, not of how often, nor of any difference between the wide nets, whose accuracies lie within
 two standard errors of each other. The table is reproduced below; the trial draws data and initialisation anew.
 
-Fresh draws correct the picture. The deck's data set is a lucky one: over twenty initialisations its nets of 256 units
-are right on 97 to 99 % of fresh points, but over forty other data sets on 91 to 99 %, 96 % on average. And the accuracy
-at width 8, a bad minimum on the slide, depends on the initialisation: it is between 86 and 99 % on the deck's points.
+Fresh draws correct the picture: the deck's data set is a lucky one. The claim is not that narrow nets do worse. It is
+that training, with so many parameters to choose from, nearly always misses the minima that fit the points and no
+others; so the plan is strict. From He's larger initial weights it misses them less often, which is shown, and judged
+for interpolation alone. A seed counts if its net has learned: no control is refuted by a net that never trained.
 """
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -35,7 +37,7 @@ CLAIM = Claim(
     id="generalization/wide-nets-interpolate-moons-and-generalise",
     covers=("H22",),
     slide="Good and bad global minima",
-    version=1,
+    version=2,
     finding="scoped",
     says="Full-batch training takes wide nets to global minima that generalise, however many parameters they have.",
     statement=(
@@ -44,21 +46,23 @@ CLAIM = Claim(
         "88 %."
     ),
     reason=(
-        "Nearly every seed does. But the deck's own slide has an exception: its net "
-        "of width 8 is right on all 30 points and on 88 % of the fresh ones. That its wide nets reach 98 % is a lucky "
-        "data set: other draws average 97 %, and some stay near 90 %."
+        "Nearly every seed does. But the deck's own slide has an exception: its net of width 8 is right on all 30 "
+        "points and on 88 % of the fresh ones. And its wide nets reach 98 % on a lucky data set; not all others do."
     ),
     scope=(
-        "Thirty points in the plane, noise 0.15, consistent labels, float32. Small initial weights: from He's the same "
-        "nets interpolate as well, but about one in eight is right on less than 90 % of fresh points."
+        "Thirty points in the plane, noise 0.15, consistent labels, float32. Small initial weights, Glorot's: from "
+        "He's larger ones the same nets interpolate as well, but they are right on fewer of the fresh points."
     ),
     source="the deck's notebook generalization.ipynb (figure moons_lbfgs.svg)",
-    evidence=Statistical(),
+    evidence=Statistical(broken=0.8, max_seeds=512),
 )
 
 # No straight line is right on more than 88 % of the two moons (87.7 %, searched over angles and offsets on 400 000
 # points), so a net that is right on nine in ten has found the bend.
 FOUND = 0.90
+
+# A net that has learned anything has at most half the loss of a guesser, log 2.
+LEARNED = math.log(2) / 2
 
 # Accuracy in percent on the 30 and on the 1000 points of the deck's slide, by units a layer.
 DECK = {
@@ -80,20 +84,30 @@ def trial(
     fresh: int = 1000,
     rate: float = 0.01,
     steps: int = 300,
+    large: bool = False,
+    found: float = FOUND,
     shuffled: bool = False,
+    contradictory: bool = False,
 ) -> Rows:
-    """A seed draws both sets of points and the initialisation; `shuffled` deals the training labels out at random."""
+    """A seed draws both sets of points and the initialisation, He's if it is `large`, else Glorot's.
+
+    `shuffled` deals the training labels out at random, `contradictory` puts a point of each class in the same place.
+    """
     world = two_moons(seeds, n=points, n_test=fresh)
+    if contradictory:
+        world.x[:, -1] = world.x[:, 0]
     labels = world.y.gather(1, seeds.permutation("labels", points)) if shuffled else world.y
     net = MLP((2, width, width, 1))
     fit = train(
-        seeds, net, net.init(seeds, parts().glorot_init), world.x, labels,
+        seeds, net, net.init(seeds, parts().he_init if large else parts().glorot_init), world.x, labels,
         loss=logistic, optimizer=partial(parts().adam, lr=rate), epochs=steps, goal=interpolates, check_every=5,
     )  # fmt: skip
-    train_accuracy = accuracy(net(fit.parameters, world.x), labels)
+    outputs = net(fit.parameters, world.x)
+    train_accuracy = accuracy(outputs, labels)
     test_accuracy = accuracy(net(fit.parameters, world.x_test), world.y_test)
     return Rows(
-        win=(train_accuracy == 1) & (test_accuracy >= FOUND),
+        win=(train_accuracy == 1) & (test_accuracy >= found),
+        premise=logistic(outputs, labels) <= LEARNED,
         train_accuracy=train_accuracy,
         test_accuracy=test_accuracy,
         steps=fit.epochs,
@@ -126,13 +140,22 @@ def deck_table() -> Certificate:
 
 
 def test_claim(judge):
-    """17025 parameters with biases, Glorot's uniform initialisation, logistic loss, at most 300 steps at rate 0.01."""
+    """17025 parameters with biases, Glorot's uniform initialisation, logistic loss, at most 300 steps at rate 0.01.
+
+    Nearly every seed: were it four in five, the test would be red.
+    """
     judge(trial).supports()
 
 
-def test_control_one_unit_cannot_fit(judge):
-    """With one unit a layer the net is a monotone function of one projection, no better than a line, and often dies."""
-    judge(trial, width=1).refutes()
+@pytest.mark.statistical(broken=0.5, max_seeds=128)
+def test_large_initial_weights_interpolate(judge):
+    """From He's initialisation the nets fit all points as well; how many new ones are right is shown, not judged."""
+    judge(trial, large=True, found=0.0).supports()
+
+
+def test_control_a_point_with_two_labels(judge):
+    """New points are right all the same, but nothing is right on both labels."""
+    judge(trial, contradictory=True).refutes()
 
 
 def test_control_shuffled_labels(judge):
@@ -149,14 +172,14 @@ def test_deck_table(judge):
 def figure(measured: Measured, ax: Axes) -> None:
     """Accuracy on fresh points: the deck's one data set by width, and one dot a seed for the claim and the controls."""
     deck = measured["deck_table"]
-    draw.numbers(ax.xaxis, (1, *DECK), log=True)
+    draw.numbers(ax.xaxis, DECK, log=True)
     draw.reference(ax, deck["widths"], deck["test_accuracy"], "the deck's data set", style="o-")
-    for width, test, label in (
-        (128, "claim", "fresh data sets"),
-        (1, "control_one_unit_cannot_fit", "one unit (control)"),
-        (128, "control_shuffled_labels", "shuffled labels (control)"),
+    for test, label in (
+        ("claim", "fresh data sets"),
+        ("large_initial_weights_interpolate", "fresh, He's initial weights"),
+        ("control_shuffled_labels", "shuffled labels (control)"),
     ):
-        draw.dots(ax, width, 100 * measured[test]["test_accuracy"], label)
+        draw.dots(ax, 128, 100 * measured[test]["test_accuracy"], label)
     draw.level(ax, 100 * FOUND, f"{FOUND:.0%}")
     ax.set(xlabel="units in each of the two hidden layers", ylabel="accuracy on 1000 fresh points (%)")
     draw.key(ax)
