@@ -4,6 +4,8 @@ Slide: BTW: why minibatch SGD?. The deck's own two moons have thirty points, and
 point classify new ones well. So do they from five hundred digits. From as many signals of MNIST-1D the same net learns
 its training set by heart and little more. And there are tasks for which ten thousand samples are too few, whatever the
 learner: labels that are coin tosses, one for each possible input, are known only where they have been seen.
+
+What the deck says is typical is a statement about practice, which no test here can settle: neither refuted nor upheld.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from statistics import mean
 from typing import TYPE_CHECKING
 
 import pytest
+from torch import Tensor
 
 from claimlab import Certificate, Claim, Rows, Seeds, Statistical, draw
 from claimlab.data.digits import Digits, digits
@@ -37,16 +40,16 @@ CLAIM = Claim(
     id="sgd/ten-thousand-samples-are-no-rule",
     covers=("G1",),
     slide="BTW: why minibatch SGD?",
-    version=1,
-    finding="false",
+    version=2,
+    finding="scoped",
     says="Deep networks of high capacity require many training samples, typically at least 10,000.",
     statement="A net of 128 ReLU units in each of two hidden layers that is right on all its samples is right on 90 % "
     "of fresh ones after 500 digits and after 30 points of two moons, but not after 30 digits, nor after 500 signals "
     "of MNIST-1D. Where labels are coin tosses, one for each of 8192 inputs, no learner is after 10,000.",
-    reason="The deck's own example has thirty points. What is to be learned decides, and how well the net suits it: "
-    "from 4000 signals of MNIST-1D its authors report 68 % for an MLP and 94 % for a convolutional net.",
-    scope="small tasks, one net, 90 %: another goal needs another number (the moons' 97 % is not reached from every "
-    "thirty points). What large models typically use is not tested. float32",
+    reason="There are tasks that take more than ten thousand samples, and the deck's own example takes thirty. What is "
+    "to be learned decides.",
+    scope="small tasks, one net, 90 %: another goal needs another number. How many samples deep nets typically need in "
+    "practice is not tested. float32",
     source="the deck's notebook generalization.ipynb; MNIST-1D: Greydanus and Kobak (arXiv 2011.14439), README",
     evidence=Statistical(block=12),
 )
@@ -63,54 +66,59 @@ GOAL = Fraction(9, 10)
 
 @dataclass(frozen=True)
 class Task:
-    """Where the samples come from, how many there are of them and of fresh ones, and how many a minibatch holds."""
+    """Where the samples come from, how many there are of them and of fresh ones, and how many a minibatch holds.
+
+    Labels that are `scrambled` can only be learned by heart.
+    """
 
     world: Callable[..., Moons | Digits | Signals]
     n: int
     n_test: int = 1000
     batch: int | None = None
+    scrambled: bool = False
 
 
 TASKS = {
     "two moons": Task(two_moons, n=30),
     "digits": Task(digits, n=500, n_test=1297, batch=50),
     "thirty digits": Task(digits, n=30, n_test=1297),
+    "scrambled digits": Task(digits, n=200, n_test=200, scrambled=True),
     "MNIST-1D": Task(mnist1d, n=500, batch=50),
 }
 
 
-def trial(seeds: Seeds, *, task: str, width: int = 128, rate: float = 0.003, needs_more: bool = False) -> Rows:
+def trial(seeds: Seeds, *, task: str, width: int = 128, rate: float = 0.003) -> Rows:
     """A seed draws the samples, the initialisation and the order.
 
-    A win is a net that is right on all its samples, fewer than the deck's, and on 90 % of fresh ones; with `needs_more`
-    it is a net that is not.
+    A win is right on 90 % of fresh samples; the premise is a net that is right on all that it was given.
     """
     sizes = TASKS[task]
     world = sizes.world(seeds, n=sizes.n, n_test=sizes.n_test)
+    y, y_test = (scramble(world.x), scramble(world.x_test)) if sizes.scrambled else (world.y, world.y_test)
     outputs, loss = (1, logistic) if task == "two moons" else (10, cross_entropy)
     net = MLP((world.x.shape[2], width, width, outputs))
     fit = train(
-        seeds, net, net.init(seeds, parts().glorot_init), world.x, world.y,
+        seeds, net, net.init(seeds, parts().glorot_init), world.x, y,
         loss=loss, optimizer=partial(parts().adam, lr=rate), epochs=20 if sizes.batch else 300, batch=sizes.batch,
         goal=interpolates,
     )  # fmt: skip
-    train_accuracy = accuracy(net(fit.parameters, world.x), world.y)
-    test_accuracy = accuracy(net(fit.parameters, world.x_test), world.y_test)
-    enough = (train_accuracy == 1) & (test_accuracy >= float(GOAL)) & (sizes.n < DECK)
+    train_accuracy = accuracy(net(fit.parameters, world.x), y)
+    test_accuracy = accuracy(net(fit.parameters, world.x_test), y_test)
     return Rows(
-        win=~enough if needs_more else enough,
+        win=test_accuracy >= float(GOAL),
+        premise=train_accuracy == 1,
         train_accuracy=train_accuracy,
         test_accuracy=test_accuracy,
     )
 
 
-def test_deck_wording(judge):
-    """On thirty points of two moons the net needs more."""
-    judge(trial, task="two moons", needs_more=True).refutes()
+def scramble(x: Tensor) -> Tensor:
+    """Labels from 0 to 9 for samples `[S, N, d]`: the same for the same sample, and of no pattern."""
+    return (1000 * x).long().sum(dim=2) % 10
 
 
 def test_claim(judge):
-    """Five hundred digits of 8 x 8 pixels are enough, with 52 parameters an image.
+    """Five hundred digits of 8 × 8 pixels are enough, with 52 parameters an image.
 
     Biases, Glorot's uniform initialisation, Adam at rate 0.003 in batches of 50, at most 20 epochs.
     """
@@ -124,6 +132,11 @@ def test_two_moons(judge):
 
 def test_control_thirty_digits(judge):
     judge(trial, task="thirty digits").refutes()
+
+
+def test_control_scrambled_digits(judge):
+    """Two hundred learned by heart say nothing of two hundred fresh ones, and all of them if these are the same."""
+    judge(trial, task="scrambled digits").refutes()
 
 
 def test_control_mnist1d(judge):
@@ -178,6 +191,7 @@ def figure(measured: Measured, ax: Axes) -> None:
         ("digits", "claim", "digits"),
         ("thirty digits", "control_thirty_digits", "thirty digits (control)"),
         ("MNIST-1D", "control_mnist1d", "MNIST-1D (control)"),
+        ("scrambled digits", "control_scrambled_digits", "scrambled digits (control)"),
     ):
         draw.dots(ax, TASKS[task].n, 100 * measured[test]["test_accuracy"], label)
     draw.reference(
@@ -185,5 +199,5 @@ def figure(measured: Measured, ax: Axes) -> None:
     )
     draw.level(ax, 100 * float(GOAL), "goal")
     draw.upright(ax, DECK, "the deck's 10,000", left=True)
-    ax.set(xlabel="training samples", ylabel="accuracy on fresh samples (%)", ylim=(20, 102))
+    ax.set(xlabel="training samples", ylabel="accuracy on fresh samples (%)", ylim=(0, 102))
     draw.key(ax)
