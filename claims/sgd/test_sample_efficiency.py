@@ -38,7 +38,7 @@ CLAIM = Claim(
     id="sgd/fewer-sample-gradients-to-a-moderate-loss",
     covers=("G4",),
     slide="BTW: why minibatch SGD?",
-    version=1,
+    version=2,
     finding="scoped",
     says="SGD is computationally more efficient than full-batch gradient descent when samples are redundant.",
     statement=(
@@ -52,7 +52,7 @@ CLAIM = Claim(
     ),
     scope=(
         "work in per-sample gradients, which is not time where a batch runs in parallel; no momentum; a moderate "
-        "target: least squares on noisy labels, to within 0.0001 of the minimum, has no such saving; float32"
+        "target: least squares on noisy labels, to within 0.001 of the minimum, has no such saving; float32"
     ),
     source="Bottou & Bousquet 2008; Ma, Bassily & Belkin 2018 (arXiv 1712.06559) for models that fit their samples",
     evidence=Statistical(block=11),
@@ -88,12 +88,12 @@ def digits_task(seeds: Seeds, *, images: int = 1200, width: int = 32) -> Task:
     return Task(
         net, net.init(seeds, parts().torch_init), world.x, world.y, cross_entropy,
         reached=lambda logits, labels: cross_entropy(logits, labels) <= 0.1,
-        full_rates=(1.5, 2.0, 2.5, 3.0), sgd_rates=(0.2, 0.3, 0.5, 0.8),
+        full_rates=(1.5, 2.0, 2.5, 3.0), sgd_rates=(0.2, 0.4, 0.6, 1.0),
     )  # fmt: skip
 
 
 def least_squares_task(seeds: Seeds, *, n: int = 512, d: int = 8) -> Task:
-    """A linear model with 8 features and labels that it cannot fit, to within 1e-4 of its least error, which is 1.
+    """A linear model with 8 features and labels that it cannot fit, to within 0.001 of its least error, which is 1.
 
     The noise is projected off the features and scaled to mean square 1.
     """
@@ -106,8 +106,8 @@ def least_squares_task(seeds: Seeds, *, n: int = 512, d: int = 8) -> Task:
     y = (x @ seeds.normal("truth", d, 1) + noise)[..., 0]
     return Task(
         net, net.init(seeds), x, y, mean_squared_error,
-        reached=lambda outputs, targets: mean_squared_error(outputs, targets) <= 1 + 1e-4,
-        full_rates=(0.3, 0.4, 0.5, 0.6), sgd_rates=(0.003, 0.01, 0.03, 0.1),
+        reached=lambda outputs, targets: mean_squared_error(outputs, targets) <= 1 + 1e-3,
+        full_rates=(0.3, 0.4, 0.5, 0.6), sgd_rates=(0.004, 0.008, 0.016, 0.032),
     )  # fmt: skip
 
 
@@ -156,7 +156,7 @@ def trial(
 ) -> Rows:
     """SGD, looked at every 8 steps, against full batches, looked at every step, for so many epochs at most.
 
-    A win shows that both methods were tuned: the best rate of each lies inside its grid.
+    The premise is that both methods get there, and were tuned: the best rate of each lies inside its grid.
     """
     world = task(seeds)
     n = world.x.shape[1]
@@ -167,7 +167,8 @@ def trial(
     for place, rates in ((full_rate, world.full_rates), (sgd_rate, world.sgd_rates)):
         tuned &= (place > 0) & (place < len(rates) - 1)
     return Rows(
-        win=both_reached & tuned & (FACTOR * sgd <= full),
+        win=FACTOR * sgd <= full,
+        premise=both_reached & tuned,
         full_batch_samples=full,
         sgd_samples=sgd,
         full_batch_rate=torch.tensor(world.full_rates)[full_rate.cpu()],
@@ -261,7 +262,7 @@ def figure(measured: Measured, ax: Axes) -> None:
     ax.set(xscale="log", yscale="log", xlabel="sample gradients, full batches", ylabel="sample gradients, SGD")
     for test, label in {
         "claim": "digits, to a loss of 0.1",
-        "control_accurate_least_squares": "least squares, to 0.0001 of the minimum (control)",
+        "control_accurate_least_squares": "least squares, to 0.001 of the minimum (control)",
     }.items():
         draw.dots(ax, measured[test]["full_batch_samples"], measured[test]["sgd_samples"], label)
     ends = [800, 30000]
