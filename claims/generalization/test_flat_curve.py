@@ -188,7 +188,7 @@ def test_deck_table(judge):
 
 
 def figure(measured: Measured, ax: Axes) -> None:
-    """Risk above the noise, one line a seed: wider trained nets are as good, nets of random features are not."""
+    """Risk above the noise against the width, one line a seed: wider trained nets are as good, random features not."""
     draw.numbers(ax.xaxis, (16, *WIDTHS), log=True)
     draw.runs(ax, WIDTHS, measured["claim"]["excess"], "trained")
     draw.runs(ax, (16, 256), measured["control_random_features"]["excess"], "random features (control)")

@@ -107,7 +107,7 @@ def least_squares_task(seeds: Seeds, *, n: int = 512, d: int = 8) -> Task:
     return Task(
         net, net.init(seeds), x, y, mean_squared_error,
         reached=lambda outputs, targets: mean_squared_error(outputs, targets) <= 1 + 1e-3,
-        full_rates=(0.3, 0.4, 0.5, 0.6), sgd_rates=(0.004, 0.008, 0.016, 0.032),
+        full_rates=(0.3, 0.4, 0.5, 0.6), sgd_rates=(0.004, 0.016, 0.032, 0.064),
     )  # fmt: skip
 
 
@@ -152,7 +152,7 @@ def trial(
     task: Callable[[Seeds], Task] = digits_task,
     batch: int = 16,
     full_epochs: int = 60,
-    sgd_epochs: int = 10,
+    sgd_epochs: int = 20,
 ) -> Rows:
     """SGD, looked at every 8 steps, against full batches, looked at every step, for so many epochs at most.
 
