@@ -13,10 +13,14 @@ by at most L / (2h) ≤ ε / 2. The middles of all other cells are 1/(2h) away o
 there within ε / (4L) of 0 or 1, each of them errs by at most that part of its step, of L / h at most: together less
 than ε / 4. So the staircase is within 3/4 ε of f.
 
+With two inputs a staircase of p x + q y follows a function of p x + q y, a ridge, and a sum of ridges is followed by
+the sum of their staircases, which is one hidden layer. The cosines of π (k x + l y) are ridges, and their sums come
+near to every continuous function on the square.
+
 The distance is bounded in float64 (see `claimlab.measure.supnorm`). What is off by how much, with u = 2⁻⁵³? In
 K (x − middle) + shift three roundings count, which move a unit by at most 3u times the largest |t σ'(t)| and
 |shift σ'(t)|, both below 1; numpy's σ is good to a few u. The steps, of a sum below 30 for 12 heights in
-[−1, 1], are multiplied and added up: 190 units or fewer, 200u of that sum. Together less than 300u · 30 = 10⁻¹² for the
+[−1, 1], are multiplied and added up: 210 units or fewer, 220u of that sum. Together less than 300u · 30 = 10⁻¹² for the
 net and for the sum of what its units vary by. f is interpolated between numbers below 1 at slopes of at most 22: less
 than 100u = 10⁻¹³. `ROUNDING` is fifty times more.
 """
@@ -26,10 +30,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil
+from math import ceil, lcm
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
 from claimlab import Certificate, Claim, Property, draw
@@ -45,18 +50,18 @@ CLAIM = Claim(
     id="expressivity/sigmoid-nets-are-dense",
     covers=("B1",),
     slide="Universal Function Approximation",
-    version=1,
+    version=2,
     finding="holds",
     says="With a continuous, bounded, increasing activation, nets with one hidden layer are dense in the continuous "
     "functions on a compact set.",
     statement="One hidden layer of sigmoid units comes as near as one likes to a piecewise-linear function on [0, 1], "
-    "at every x at once: a staircase of steep units, with no output bias, for each of five activations that rise from "
-    "0 to 1. With the square as activation no number of units does.",
+    "or to a sum of ridges on the square, at every x at once: staircases of steep units, with no output bias, for each "
+    "of five activations that rise from 0 to 1. With the square as activation no number of units does.",
     reason="A staircase of steep enough units is within 3/4 ε for all x at once. The deck's formula lacks 'for all x': "
     "read as printed, for one x, constants satisfy it. Increasing is more than is needed: bounded and not constant "
     "will do (Hornik 1991), and among continuous activations only polynomials fail (Leshno et al. 1993).",
-    scope="one input, Lipschitz targets, weights that are written down, not trained, and as large as the tails of the "
-    "activation ask for",
+    scope="one input, or two and sums of ridges; Lipschitz targets, weights that are written down, not trained, and as "
+    "large as the tails of the activation ask for",
     source="Cybenko 1989 (Math. Control Signals Systems 2, 303-314); Funahashi 1989; Hornik 1991 (Neural Networks 4, "
     "251-257)",
     evidence=Property(examples=40),
@@ -114,9 +119,11 @@ class Staircase:
         return self.units(x) @ self.output
 
 
-def staircase(f: PiecewiseLinear, tolerance: Fraction, activation: Activation) -> Staircase:
-    """One unit for the constant f(0), and one for each of ⌈L / ε⌉ steps."""
-    steps = ceil(lipschitz(f) / tolerance)
+def staircase(
+    f: PiecewiseLinear, tolerance: Fraction, activation: Activation, *, steps: int | None = None
+) -> Staircase:
+    """One unit for the constant f(0), and one for each of the steps, ⌈L / ε⌉ if not said."""
+    steps = ceil(lipschitz(f) / tolerance) if steps is None else steps
     levels = [f(Fraction(i, max(steps, 1))) for i in range(steps + 1)]
     shift = activation.where(0.5)
     tail = float(tolerance / max(4 * lipschitz(f), 1))
@@ -138,16 +145,27 @@ def grid(net: Staircase, corners: np.ndarray) -> np.ndarray:
     return np.unique(np.concatenate([corners, evenly, on_steps[(on_steps > 0) & (on_steps < 1)]]))
 
 
-def error_of_the_staircase(f: PiecewiseLinear, tolerance: Fraction, activation: Activation) -> float:
-    """An upper bound on its sup distance from f on [0, 1]: f and each unit are monotone between points of the grid."""
-    corners = [Fraction(0), *f.breakpoints, Fraction(1)]
-    at_corners = np.array([float(x) for x in corners]), np.array([float(f(x)) for x in corners])
-    net = staircase(f, tolerance, activation)
-    x = grid(net, at_corners[0])
-    units, heights = net.units(x), np.interp(x, *at_corners)
+def upper_bound(f: PiecewiseLinear, net: Staircase, *, x: np.ndarray | None = None) -> float:
+    """On the net's sup distance from f on [0, 1], if f and each unit are monotone between points of the grid x."""
+    corners = np.array([0.0, *map(float, f.breakpoints), 1.0])
+    x = grid(net, corners) if x is None else x
+    units, heights = net.units(x), np.interp(x, corners, [float(f(Fraction(corner))) for corner in corners])
     variation = np.abs(np.diff(heights)) + np.abs(np.diff(units, axis=0)) @ np.abs(net.output)
-    _, upper = sup_bounds(heights - units @ net.output, variation, rounding=ROUNDING)
-    return upper
+    return sup_bounds(heights - units @ net.output, variation, rounding=ROUNDING)[1]
+
+
+def error_of_the_staircase(f: PiecewiseLinear, tolerance: Fraction, activation: Activation) -> float:
+    """An upper bound on its sup distance from f on [0, 1]."""
+    return upper_bound(f, staircase(f, tolerance, activation))
+
+
+def error_of_one_step_a_piece(f: PiecewiseLinear, tolerance: Fraction, activation: Activation) -> float:
+    """The same for a staircase of so few steps that its cells end at f's corners, by a grid of the corners.
+
+    There it is as near to f as the finer one, and in the middle of its largest step it is off by half of that.
+    """
+    steps = lcm(*(corner.denominator for corner in f.breakpoints))
+    return upper_bound(f, staircase(f, tolerance, activation, steps=steps), x=np.linspace(0, 1, steps + 1))
 
 
 def least_error_of_squares(f: PiecewiseLinear, tolerance: Fraction, activation: Activation) -> Fraction:
@@ -184,8 +202,8 @@ def within_tolerance(
 ) -> Certificate:
     """Whether the error is within the tolerance.
 
-    The claim is shown with an upper bound on the error of the best net, and the controls are refuted with a lower one,
-    so that what they refute is every net of their kind.
+    The claim is shown with an upper bound on the error of the best net, and controls that speak of every net of their
+    kind are refuted with a lower one.
     """
     name, heights, tolerance = world
     f = target(heights)
@@ -213,6 +231,117 @@ def test_control_constants_for_all_x(judge):
 def test_control_square_activation(judge):
     """By a lower bound on the error of every net of squares."""
     judge(within_tolerance, given=WORLDS, error=least_error_of_squares).refutes()
+
+
+def test_control_one_step_a_piece(judge):
+    """Its error lies between the points of the grid; who looks at the points alone finds none."""
+    judge(within_tolerance, given=WORLDS, error=error_of_one_step_a_piece).refutes()
+
+
+# -- two inputs ---------------------------------------------------------------------------------------------------
+
+Ridge = tuple[tuple[int, int], list[Fraction]]
+"""A direction (p, q), and the heights of a function of p x + q y at equispaced corners of its range on [0, 1]²."""
+
+RIDGES = st.lists(
+    st.tuples(
+        st.sampled_from([(1, 0), (0, 1), (1, 1), (1, -1), (2, 1), (-1, 3)]), st.lists(HEIGHTS, min_size=3, max_size=5)
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+def within_tolerance_of_ridges(
+    world: tuple[str, list[Ridge], Fraction], *, looking: tuple[int, int] | None = None, places: int = 21
+) -> Certificate:
+    """Whether the sum of staircases, each within its part of the tolerance, is within the tolerance of the sum of
+    ridges.
+
+    It is by the sum of the bounds of the parts, and by its output on a lattice of the square. With `looking` all
+    staircases are of that p x + q y instead.
+    """
+    name, ridges, tolerance = world
+    share, activation = tolerance / len(ridges), ACTIVATIONS[name]
+    x, y = (side.ravel() for side in np.meshgrid(*[np.linspace(0, 1, places)] * 2))
+    bound, off = 0.0, np.zeros(len(x))
+    for direction, heights in ridges:
+        f = target(heights)
+        net = staircase(f, share, activation)
+        bound += upper_bound(f, net)
+        off += np.interp(along(direction, x, y), np.linspace(0, 1, len(heights)), [float(height) for height in heights])
+        off -= net(along(looking or direction, x, y))
+    largest = np.abs(off).max()
+    return Certificate(max(bound, largest) <= tolerance, bound=bound, largest_error=largest, tolerance=tolerance)
+
+
+def along(direction: tuple[int, int], x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """p x + q y, scaled to go from 0 to 1 on [0, 1]²."""
+    p, q = direction
+    low, high = min(p, 0) + min(q, 0), max(p, 0) + max(q, 0)
+    return (p * x + q * y - low) / (high - low)
+
+
+def test_two_inputs(judge):
+    """Forty sums of up to three ridges of 3 to 5 corners, in six directions, and the same tolerances and activations:
+    the sum of staircases is within ε on all of [0, 1]², by the sum of the bounds of its parts, and at 21² points as
+    computed.
+    """
+    judge(
+        within_tolerance_of_ridges, given=st.tuples(st.sampled_from(list(ACTIVATIONS)), RIDGES, TOLERANCES)
+    ).supports()
+
+
+def test_control_units_that_look_another_way(judge):
+    """The same staircases, of 3 x − 2 y all of them."""
+    judge(
+        within_tolerance_of_ridges,
+        given=st.tuples(st.sampled_from(list(ACTIVATIONS)), RIDGES, TOLERANCES),
+        looking=(3, -2),
+    ).refutes()
+
+
+# -- the lower bound for squares ----------------------------------------------------------------------------------
+
+
+ZIGZAG = ([Fraction(i % 2) for i in range(4)], [1, 1, 1])
+
+
+def squares_are_no_nearer(world: tuple[list[Fraction], list[int]], *, factor: Fraction = Fraction(1)) -> Certificate:
+    """Whether a net of three squares is as far from f as the lower bound says, or `factor` of it, at twelfths of [0,
+    1].
+
+    At 0, 1/3 and 2/3 it is off by so many times the bound as the world says, to one side and the other in turn.
+    """
+    heights, shifts = world
+    f = target(heights)
+    y0, y1, y2, y3 = (f(Fraction(i, 3)) for i in range(4))
+    best = (y0 - 3 * y1 + 3 * y2 - y3) / 8
+    u, v, w = (y - (-1) ** i * shift * best for i, (y, shift) in enumerate(zip((y0, y1, y2), shifts, strict=True)))
+    a, b = (u - 2 * v + w) * Fraction(9, 2), 3 * (v - u) - (u - 2 * v + w) * Fraction(3, 2)
+    units = [(1, 0, a - b / 2), (1, 1, b / 2), (0, 1, u - b / 2)]  # a x² + b x + u
+    places = [Fraction(i, 12) for i in range(13)]
+    apart = max(abs(f(x) - sum(out * (into * x + bias) ** 2 for into, bias, out in units)) for x in places)
+    least = least_error_of_squares(f, Fraction(1), ACTIVATIONS["logistic"])
+    return Certificate(apart >= factor * least, error=apart, least=least)
+
+
+def test_no_net_of_squares_beats_the_lower_bound(judge):
+    """Forty nets of three squares, which can be any parabola, that follow their targets as well as they can."""
+    shifts = st.lists(st.sampled_from([1, 0, -1]), min_size=3, max_size=3)
+    judge(squares_are_no_nearer, given=st.tuples(st.lists(HEIGHTS, min_size=3, max_size=12), shifts)).supports()
+
+
+@pytest.mark.exact
+def test_a_constant_reaches_the_lower_bound(judge):
+    """Halfway between the heights of a zigzag of three pieces it is as near as the bound says, and no nearer."""
+    judge(squares_are_no_nearer, world=ZIGZAG).supports()
+
+
+@pytest.mark.exact
+def test_control_half_as_much_again_is_no_lower_bound(judge):
+    """The same constant."""
+    judge(squares_are_no_nearer, world=ZIGZAG, factor=Fraction(3, 2)).refutes()
 
 
 def figure(measured: Measured, ax: Axes) -> None:
