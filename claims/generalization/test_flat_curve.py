@@ -38,7 +38,7 @@ CLAIM = Claim(
     id="generalization/net-error-is-flat-in-the-width",
     covers=("H10",),
     slide="1-hidden layer MLP, no regularization",
-    version=2,
+    version=3,
     finding="scoped",
     says="Without any regularisation, a net with one hidden layer does not overfit more when it is made wider.",
     statement=(
@@ -47,7 +47,7 @@ CLAIM = Claim(
         "tenths of the noiseless variance."
     ),
     reason=(
-        "Every seed is flat from 1.5 to 6 parameters a point. But width is not harmless by itself: least squares on "
+        "The curve is flat from 1.5 to 6 parameters a point. But width is not harmless by itself: least squares on "
         "random units goes astray with as many. The flatness belongs to a recipe, that of training all layers."
     ),
     scope=(

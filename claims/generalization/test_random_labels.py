@@ -39,7 +39,7 @@ CLAIM = Claim(
         "new images, whether these are asked for their true labels or for noise of their own."
     ),
     reason=(
-        "Every seed memorises its 512 labels, mostly within thirty epochs. The net has seventeen times more parameters "
+        "The nets memorise their 512 labels, mostly within thirty epochs. The net has seventeen times more parameters "
         "than images. A net with eight units a layer, trained the same way, learns some by heart and no more."
     ),
     scope="A small net and 512 real images of 8 x 8 pixels; float32. The paper's nets and CIFAR-10 are not rerun here.",

@@ -3,6 +3,9 @@
 Slide: MLP Loss, with its speaker notes. The net is w₂ relu(w₁ x), without biases, and all inputs are positive. Every
 w₁ < 0 then switches the unit off for every sample: the output is zero, the loss changes with neither weight, and
 gradient descent has nothing to follow. The linear net w₂ w₁ x, the control, has no such place.
+
+Both halves of the module are one argument. That such minima exist, on half of all weight pairs, is exact; that they are
+bad is about training, which ends there more often than it starts there.
 """
 
 from __future__ import annotations

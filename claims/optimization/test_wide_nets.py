@@ -32,7 +32,7 @@ CLAIM = Claim(
     id="optimization/wide-nets-reach-zero-training-error",
     covers=("D6",),
     slide="Non-convex Optimization",
-    version=2,
+    version=3,
     finding="holds",
     says="When the net is wide enough, training can often drive the training error to zero.",
     statement=(
@@ -40,7 +40,7 @@ CLAIM = Claim(
         "two-moons points correctly, although no straight line separates them."
     ),
     reason=(
-        "Every seed gets there, while two hidden units never do under the same training. Eight are wide enough for "
+        "The nets get there, while two hidden units do not under the same training. Eight are wide enough for "
         "most seeds, so that 256 are no threshold. Du et al. prove it for far wider nets; here it is a measurement."
     ),
     scope="Thirty consistent points in the plane, one hidden layer, float32. No width fits a point with two labels.",
