@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import partial
 from itertools import product
+from math import comb
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,19 +44,19 @@ CLAIM = Claim(
     id="decomposition/exact-minimum-of-one-relu-unit",
     covers=("A4",),
     slide="Decomposition of the Error",
-    version=1,
+    version=2,
     finding="scoped",
     says="Finding the exact minimum of the training error can be intractable when the objective is not convex.",
     statement=(
         "For one input and one ReLU unit a handful of closed-form fits for each point, tried one by one, gives the "
         "exact minimum of the squared error. Gradient descent finds it from some starts and comes to rest well above "
-        "it from many. Without the unit, a convex problem, that does not happen. With more units the cases multiply: "
-        "exponentially many in the width."
+        "it from many. Without the unit, a convex problem, that does not happen. With every further unit the cases to "
+        "try multiply."
     ),
     reason=(
-        "One unit on a line is easy to solve exactly and gradient descent still misses the solution. The enumeration "
-        "grows exponentially with the width, and with the input dimension the problem is NP-hard even for one unit; "
-        "both are about worst cases, and wide nets reach zero training error all the same (D6)."
+        "One unit on a line is easy to solve exactly and gradient descent still misses the solution. The cases grow as "
+        "a power of the points, with the width as exponent, and with the input dimension the problem is NP-hard even "
+        "for one unit; both are about worst cases, and wide nets reach zero training error all the same (D6)."
     ),
     scope="one input, one unit, squared error, normal starts; the hardness theorems are cited, not tested",
     source="Blum & Rivest 1992; Arora, Basu, Mianjy & Mukherjee 2018 (arXiv 1611.01491); Goel et al. 2021 (2011.13550)",
@@ -235,23 +236,28 @@ def is_the_minimum(world: list[tuple[int, int]], *, sides: int = 2, at_points: b
     return Certificate(error == least <= best, minimum=least, error=error, best_on_grid=best)
 
 
-def cells(n: int, units: int) -> int:
-    """How many on-off patterns a layer of units has on n points of a line, counted one by one.
+def patterns(n: int, units: int) -> int:
+    """How many on-off patterns a layer of units can have on n points of a line, counted one by one.
 
-    A unit is on right or left of its kink, which lies in one of n + 1 cells; the outer cells give the same patterns.
+    A unit is on right or left of its kink, which lies in one of n + 1 gaps; the outer gaps give the same patterns. So
+    do two layers whose units have changed places.
     """
-    unit = {tuple((point >= gap) == right for point in range(n)) for gap in range(n + 1) for right in (True, False)}
-    return sum(1 for _ in product(unit, repeat=units))
+    unit = [
+        tuple(side * (2 * point - kink) > 0 for point in range(n)) for side in (-1, 1) for kink in range(-1, 2 * n, 2)
+    ]
+    return len({tuple(sorted(layer)) for layer in product(unit, repeat=units)})
 
 
 def patterns_grow_as(
-    *, growth: Callable[[int, int], int], points: tuple[int, ...] = (2, 4, 8), widths: tuple[int, ...] = (1, 2, 3, 4)
+    *,
+    growth: Callable[[int, int], int],
+    sizes: Sequence[tuple[int, int]] = ((2, 1), (2, 2), (2, 3), (4, 1), (4, 2), (4, 3), (8, 1), (8, 2)),
 ) -> Certificate:
-    """Whether the number of patterns of w units on n points is what `growth` says."""
-    counts = {(n, units): cells(n, units) for n in points for units in widths}
+    """Whether the number of patterns of n points and so many units is what `growth` says."""
+    counts = [patterns(n, units) for n, units in sizes]
     return Certificate(
-        all(count == growth(n, units) for (n, units), count in counts.items()),
-        points=[n for n, _ in counts], units=[units for _, units in counts], cells=list(counts.values()),
+        counts == [growth(n, units) for n, units in sizes],
+        points=[n for n, _ in sizes], units=[units for _, units in sizes], patterns=counts,
     )  # fmt: skip
 
 
@@ -283,14 +289,20 @@ def test_control_enumeration_without(judge, left_out):
 
 
 @pytest.mark.exact
-def test_cells_multiply_with_the_units(judge):
-    """On n = 2, 4, 8 points one unit has 2n on-off patterns, and w = 1 to 4 units have (2n)^w, counted one by one."""
-    judge(patterns_grow_as, growth=lambda n, units: (2 * n) ** units).supports()
+def test_patterns_multiply_with_the_units(judge):
+    """On n = 2, 4, 8 points w = 1 to 3 units have (2n + w − 1 choose w) on-off patterns, at least (2n / w)^w."""
+    judge(patterns_grow_as, growth=lambda n, units: comb(2 * n + units - 1, units)).supports()
 
 
 @pytest.mark.exact
-def test_control_cells_do_not_add(judge):
-    judge(patterns_grow_as, growth=lambda n, units: 2 * n * units).refutes()
+@pytest.mark.parametrize(
+    "growth",
+    [lambda n, units: 2 * n * units, lambda n, units: (2 * n) ** units],
+    ids=["they_add", "units_told_apart"],
+)
+def test_control_patterns(judge, growth):
+    """They do not add; and they are fewer than (2n)^w, which counts layers whose units have changed places."""
+    judge(patterns_grow_as, growth=growth).refutes()
 
 
 def figure(measured: Measured, ax: Axes) -> None:
