@@ -134,7 +134,8 @@ class Recipe:
             seeds, self.net, start, x, y,
             loss=mean_squared_error, optimizer=adam if self.optimizer == "adam" else sgd,
             epochs=self.passes, batch=self.batch,
-            goal=lambda outputs, targets: unexplained_share(outputs, targets) <= LEARNED, check_every=10,
+            # A little below, so that no verdict hangs on the last bit.
+            goal=lambda outputs, targets: unexplained_share(outputs, targets) <= 0.99 * LEARNED, check_every=10,
         ).parameters  # fmt: skip
 
 
