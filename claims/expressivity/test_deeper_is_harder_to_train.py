@@ -165,4 +165,4 @@ def figure(measured: Measured, ax: Axes) -> None:
     draw.names(ax.xaxis, ["2 hidden layers\nof 44", "16 hidden layers\nof 16"])
     draw.level(ax, log(CLASSES), "guessing: log 10", where="center")
     ax.set_ylim(top=6)
-    ax.legend(loc="lower right")
+    draw.key(ax)
