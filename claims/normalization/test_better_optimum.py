@@ -1,33 +1,33 @@
-"""With batch norm a convolutional net converges faster, and to an optimum that generalises better.
+"""With batch norm a small convolutional net converges faster, and to an optimum that generalises a little better.
 
-Slide: Reparametrizations and Normalizations. Two statements, and a rate between them: batch norm stands larger learning
-rates, and Bjorck et al. hold that those, and not the norm, are what generalises. So the arms are compared twice.
+Slide: Reparametrizations and Normalizations. That batch norm is ahead after the same passes could mean that the other
+net has not fitted its training set yet, or that it was given a poor learning rate. So each arm has its own rates, and
+is judged by the best of them, by hindsight; a comparison counts where the net without batch norm was tuned (its best
+rate lies inside its grid) and has fitted its training set. If batch norm was tuned less well, that is its handicap.
 
-In a deep net each arm has the learning rate that served it best on other seeds, which turned out to be the same one.
-With batch norm the net is ahead early, and after the same number of passes it is ahead on the test images. That is what
-the deck sees; but the other net has not fitted its training set by then, so nothing is said of optima yet.
+The difference is two or three points, and the same net on the same images differs from one initialisation to the next
+by nearly as much. So a seed has two initialisations, and the claim promises four seeds of five. The margin of half a
+point, five images in a thousand, is the least that one would change a recipe for.
 
-In a shallow net both arms train well at one learning rate, and both fit the training set. There the test errors are
-equivalent. The margin is three standard errors of the difference between two nets that err independently on 5 % of 1024
-images, sqrt(2 0.05 0.95 / 1024) = 0.0096 each: 0.03 to the nearest point.
+Where the advantage comes from is contested, and is not decided here. Bjorck et al. hold that it is the larger learning
+rates; the figure has one rate that both arms stand, and batch norm is ahead there as well.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
 
+import pytest
 import torch
 from torch import Tensor
 
-from claimlab import Claim, Rows, Statistical
+from claimlab import Claim, Rows, Seeds, Statistical, draw
 from claimlab.data.digits import CLASSES, digits
 from claimlab.measure.fit import accuracy, cross_entropy
 from claimlab.nets import CNN
 from claimlab.parts import parts, remembered
-from claimlab.seeds import Seeds
 from claimlab.train import train
 
 if TYPE_CHECKING:
@@ -35,140 +35,160 @@ if TYPE_CHECKING:
 
     from claimlab.report.figures import Measured
 
+MARGIN = 0.005
+"""The smallest difference of test errors that counts."""
 
-@dataclass(frozen=True)
-class World:
-    """How many convolutions and training images, and the training.
-
-    A stage is a learning rate and a number of passes over the data.
-    """
-
-    layers: int
-    samples: int
-    batch: int
-    stages: tuple[tuple[float, int], ...]
-
-
-# In the deep net 0.05 has the lowest test error on seeds of another epoch, out of 0.02, 0.05 and 0.1 in either arm.
-DEEP = World(layers=9, samples=256, batch=16, stages=((0.05, 3), (0.01, 1)))
-SHALLOW = World(layers=2, samples=768, batch=32, stages=((0.1, 6), (0.02, 2)))
-ONE_BY_ONE = World(layers=2, samples=128, batch=1, stages=((0.005, 1),))
-
-TEST_SAMPLES = 1024
-MARGIN = 0.03
-FITTED = 0.01
+FITTED = 0.02
 """The training error up to which a net has fitted its training set."""
 
 CLAIM = Claim(
     id="normalization/batch-norm-finds-a-better-optimum",
     covers=("F17",),
     slide="Reparametrizations and Normalizations",
-    version=3,
-    finding="contested",
+    version=4,
+    finding="scoped",
     says="In convolutional nets, batch norm makes training converge faster, and to an optimum that generalises better.",
     statement=(
-        "Nets of 3 x 3 convolutions with 16 channels (strides 2, 2, then 1; He init; biases only without batch norm) "
-        "are trained on digits by SGD with momentum 0.9, the last passes at a fifth of the learning rate. Nine layers, "
-        "256 images, batches of 16, learning rate 0.05, the best of three for either net: after 3 passes batch norm "
-        "has the lower training error, and after 4 the lower test error. Two layers, 768 images, batches of 32, "
-        "learning rate 0.1: after 8 passes both have fitted all but 1 % of the training set, and their test errors "
-        "differ by less than 3 points."
+        "On few images of digits, a small convolutional net with batch norm converges faster than one without, and "
+        "once both have fitted the training set it errs on at least half a point less of new images, each "
+        "at its best learning rate. In batches of two it does neither."
     ),
     reason=(
-        "Faster, yes, and better after the same passes where depth makes training hard. But the better optimum goes "
-        "with the learning rate. In six layers (22 seeds) batch norm errs on 6.5 % of the test images at rate 0.1, "
-        "7.2 % at 0.03 and 9.6 % at 0.01, the net without it on 9.6 to 10.3 % at rates from 0.01 to 0.03; and in two "
-        "layers there is little to gain."
+        "Batch norm stands learning rates at which training is fast, and finds an optimum there that is a little "
+        "better. Whether that is the rates' doing is contested; it errs less at a rate that the other net stands, too."
     ),
     scope=(
-        "Small plain nets on 8 x 8 images; three rates tried for each arm, no weight decay, no augmentation; float32. "
-        "Batch norm is evaluated with its running statistics."
+        "on four splits of five; small plain nets of 3 × 3 convolutions on 8 × 8 images, no weight decay, no "
+        "augmentation, float32. Batch norm is evaluated with its running statistics, which small batches spoil"
     ),
     source="Ioffe & Szegedy 2015 (arXiv 1502.03167); on the learning rate Bjorck et al. 2018 (arXiv 1806.02375)",
-    evidence=Statistical(block=11),
+    evidence=Statistical(holds=0.8, block=18),
 )
+
+Arm = Literal["batch", "none"]
+
+
+@dataclass(frozen=True)
+class World:
+    """How many convolutions and training images, the batches, and each arm's learning rates.
+
+    After `early` passes is looked at the training error; after `passes` the rate falls to a fifth for `last` more.
+    """
+
+    layers: int = 4
+    channels: int = 16
+    samples: int = 128
+    test_samples: int = 1024
+    batch: int = 8
+    batch_rates: tuple[float, ...] = (0.03, 0.1)
+    none_rates: tuple[float, ...] = (0.005, 0.015, 0.03, 0.06)
+    early: int = 4
+    passes: int = 10
+    last: int = 2
+    nets: int = 2
+
+
+WORLD = World()
+BY_TWOS = World(layers=2, samples=64, batch=2, batch_rates=(0.01, 0.02), none_rates=(0.003, 0.01, 0.02, 0.05), nets=1)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The training error after every stage, `[S, stages]`, and the test error at the end, `[S]`."""
+    """The training error early and at the end, and the test error, at every rate of an arm: `[S, rates]` each."""
 
-    train_error: Tensor
-    test_error: Tensor
+    early: Tensor
+    train: Tensor
+    test: Tensor
 
 
 @remembered
-def trained(seeds: Seeds, world: World, norm: Literal["batch", "none"]) -> Trained:
-    """A seed draws the images, the weights and the order of the batches, which all arms share."""
-    data = digits(seeds, n=world.samples, n_test=TEST_SAMPLES)
+def trained(seeds: Seeds, arm: Arm, world: World) -> Trained:
+    """A seed draws the images, the nets' weights and the order of the batches, which both arms and all rates share.
+
+    Errors are the mean over its nets.
+    """
+    members = seeds.take(list(range(len(seeds))) * world.nets)
+    data = digits(members, n=world.samples, n_test=world.test_samples)
     x, x_test = (images.unflatten(2, (1, 8, 8)) for images in (data.x, data.x_test))
-    layer = None if norm == "none" else parts().batch_norm_2d
-    net = CNN((1, *[16] * world.layers), classes=CLASSES, strides=(2, 2), norm=layer)
-    parameters = net.init(seeds)
-    running = net.start(parameters)
-    train_error = []
-    for rate, passes in world.stages:
-        parameters = train(
-            seeds, lambda weights, inputs: net(weights, inputs, running), parameters, x, data.y, loss=cross_entropy,
-            optimizer=partial(parts().sgd, lr=rate, momentum=0.9), epochs=passes, batch=world.batch,
-        ).parameters  # fmt: skip
-        train_error.append(1 - accuracy(net(parameters, x, running, training=False), data.y))
-    test_error = 1 - accuracy(net(parameters, x_test, running, training=False), data.y_test)
-    return Trained(torch.stack(train_error, dim=1), test_error)
+    norm = parts().batch_norm_2d if arm == "batch" else None
+    net = CNN((1, *[world.channels] * world.layers), CLASSES, strides=(2, 2), norm=norm)
+    inits = [net.init(seeds, name=f"init.{place}") for place in range(world.nets)]
+    errors = []
+    for rate in world.batch_rates if arm == "batch" else world.none_rates:
+        parameters = [torch.cat(nets) for nets in zip(*inits, strict=True)]
+        running, after = net.start(parameters), []
+        for lr, passes in ((rate, world.early), (rate, world.passes - world.early), (rate / 5, world.last)):
+            parameters = train(
+                members, partial(net, running=running), parameters, x, data.y, loss=cross_entropy,
+                optimizer=partial(parts().sgd, lr=lr, momentum=0.9), epochs=passes, batch=world.batch,
+            ).parameters  # fmt: skip
+            after.append(accuracy(net(parameters, x, running, training=False), data.y))
+        right = torch.stack(
+            [after[0], after[-1], accuracy(net(parameters, x_test, running, training=False), data.y_test)]
+        )
+        errors.append(1 - right.view(3, world.nets, len(seeds)).mean(dim=1))
+    return Trained(*torch.stack(errors, dim=2))
 
 
-def faster_and_better(seeds: Seeds, world: World = DEEP) -> Rows:
-    """Whether batch norm is ahead in training after the first stage, and on the test images after the last."""
-    batch, none = trained(seeds, world, "batch"), trained(seeds, world, "none")
-    faster = batch.train_error[:, 0] < none.train_error[:, 0]
-    return rows(faster & (batch.test_error < none.test_error), batch, none)
+def compared(seeds: Seeds, world: World) -> tuple[Trained, Trained, Tensor, dict[str, Tensor]]:
+    """Both arms, the premise that the net without batch norm was tuned and has fitted, and what is recorded."""
+    batch, none = trained(seeds, "batch", world), trained(seeds, "none", world)
+    best = none.test.argmin(dim=1, keepdim=True)
+    tuned = (best > 0) & (best < none.test.shape[1] - 1)
+    premise = (tuned & (none.train.gather(1, best) <= FITTED))[:, 0]
+    arms = {"batch_norm": batch, "no_norm": none}
+    return (
+        batch,
+        none,
+        premise,
+        {f"{name}_{key}": value for name, arm in arms.items() for key, value in vars(arm).items()},
+    )
 
 
-def equally_good(seeds: Seeds, world: World = SHALLOW) -> Rows:
-    """Whether the test errors are equivalent, once both arms have fitted the training set."""
-    batch, none = trained(seeds, world, "batch"), trained(seeds, world, "none")
-    fitted = (batch.train_error[:, -1] <= FITTED) & (none.train_error[:, -1] <= FITTED)
-    return rows(fitted & ((batch.test_error - none.test_error).abs() < MARGIN), batch, none)
+def converges_faster(seeds: Seeds, *, world: World = WORLD) -> Rows:
+    """A win: early on, the training error is a third lower with batch norm, each arm at its best rate for that."""
+    batch, none, premise, errors = compared(seeds, world)
+    return Rows(win=3 * batch.early.amin(dim=1) <= 2 * none.early.amin(dim=1), premise=premise, **errors)
 
 
-def rows(win: Tensor, batch: Trained, none: Trained) -> Rows:
-    """The rows of a comparison, with both arms' errors."""
-    return Rows(
-        win=win, batch_norm=batch.test_error, no_norm=none.test_error,
-        batch_norm_train=batch.train_error, no_norm_train=none.train_error,
-    )  # fmt: skip
+def generalises_better(seeds: Seeds, *, world: World = WORLD, margin: float = MARGIN) -> Rows:
+    """A win: at the best rates batch norm has fitted too, and its test error is lower by the margin."""
+    batch, none, premise, errors = compared(seeds, world)
+    best = batch.test.argmin(dim=1, keepdim=True)
+    fitted = (batch.train.gather(1, best) <= FITTED)[:, 0]
+    return Rows(win=fitted & (batch.test.amin(dim=1) <= none.test.amin(dim=1) - margin), premise=premise, **errors)
 
 
 def test_claim(judge):
-    """For the deck: each arm at the rate that suits it, batch norm is faster and generalises better."""
-    judge(faster_and_better).supports()
+    """Four 3 × 3 convolutions of 16 channels (strides 2, 2, then 1; He's init; biases only without batch norm).
+
+    128 digits in batches of 8, SGD with momentum .9, 10 passes, then 2 at a fifth of the learning rate: .03 or .1 with
+    batch norm, .005, .015, .03 or .06 without. Then both have fitted all but 2 % of the training set, and batch norm
+    errs on half a point less of 1024 new images (both the mean of two initialisations).
+    """
+    judge(generalises_better).supports()
 
 
-def test_equal_where_both_train_well(judge):
-    """Against the deck: where both arms reach an optimum at one rate, it generalises alike."""
-    judge(equally_good).supports()
+def test_converges_faster(judge):
+    """In the same nets, after 4 passes: a training error a third lower, each arm at its best rate."""
+    judge(converges_faster).supports()
 
 
-def test_control_one_by_one(judge):
-    """Image by image the norm levels the channels' means, which the readout goes by: no faster, and no better."""
-    judge(faster_and_better, world=ONE_BY_ONE).refutes()
+@pytest.mark.statistical(block=11)
+def test_control_batches_of_two(judge):
+    """Two layers, 64 images, one net: the statistics of two images are noise, and cost more than they give."""
+    judge(generalises_better, world=BY_TWOS).refutes()
 
 
-def test_control_one_by_one_they_differ(judge):
-    """The equivalence is refuted there too: without the norm the net learns."""
-    judge(equally_good, world=ONE_BY_ONE).refutes()
+@pytest.mark.statistical(block=11)
+def test_control_batches_of_two_are_no_faster(judge):
+    judge(converges_faster, world=BY_TWOS).refutes()
 
 
 def figure(measured: Measured, ax: Axes) -> None:
-    """The deep nets: training error along the passes and, on the right, the test error, one line a seed."""
-    passes = list(accumulate(count for _, count in DEEP.stages))
-    arms = {"batch norm": "batch_norm", "no norm": "no_norm"}
-    for colour, (name, key) in zip(("C0", "C1"), arms.items(), strict=True):
-        numbers = measured["claim"]
-        lines = ax.plot(passes, 100 * numbers[f"{key}_train"].T, "o-", color=colour, alpha=0.6, linewidth=1)
-        lines[0].set_label(name)
-        ax.plot([passes[-1] + 1] * len(numbers[key]), 100 * numbers[key], "D", color=colour, alpha=0.6)
-    ax.axvline(passes[-1] + 0.5, linestyle=":", linewidth=1, color="gray")
-    ax.set_xticks([*passes, passes[-1] + 1], [*map(str, passes), "test\nerror"])
-    ax.set(xlabel="passes over the training set", ylabel="error in %", ylim=(-2, None))
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+    """Test error against the learning rate, once trained, one line a seed: at its best rates batch norm errs less."""
+    draw.numbers(ax.xaxis, sorted({*WORLD.batch_rates, *WORLD.none_rates}), log=True)
+    draw.runs(ax, WORLD.batch_rates, 100 * measured["claim"]["batch_norm_test"], "batch norm")
+    draw.runs(ax, WORLD.none_rates, 100 * measured["claim"]["no_norm_test"], "no norm", style="C1s--")
+    ax.set(xlabel="learning rate", ylabel="test error (%)", ylim=(0, 50))
+    draw.key(ax)
