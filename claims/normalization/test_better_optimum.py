@@ -89,7 +89,7 @@ class World:
 
 
 WORLD = World()
-BY_TWOS = World(layers=2, samples=64, batch=2, batch_rates=(0.01, 0.02), none_rates=(0.003, 0.01, 0.02, 0.05), nets=1)
+BY_TWOS = World(layers=2, samples=64, batch=2, batch_rates=(0.01, 0.02), none_rates=(0.003, 0.01, 0.02, 0.05))
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def test_converges_faster(judge):
 
 @pytest.mark.statistical(block=11)
 def test_control_batches_of_two(judge):
-    """Two layers, 64 images, one net: the statistics of two images are noise, and cost more than they give."""
+    """Two layers, 64 images: the statistics of two images are noise, and cost more than they give."""
     judge(generalises_better, world=BY_TWOS).refutes()
 
 
