@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -41,17 +41,17 @@ CLAIM = Claim(
     id="normalization/data-dependent-init-standardises",
     covers=("F15",),
     slide="Weight Normalization",
-    version=2,
+    version=1,
     finding="scoped",
     says="It is better to start the lengths and biases of weight norm from data with care, which RNNs cannot do.",
     statement=(
         "Setting lengths and biases from one batch gives every unit mean 0 and variance 1 on that batch, exactly, and "
-        "on another batch nearly. A deep net then trains far faster than from torch's default start, and a shallow "
-        "one slower. A recurrent unit would need other settings at every step."
+        "on another batch nearly. A deep net then trains far faster than from torch's default start; a shallow one "
+        "does not. A recurrent unit would need other settings at every step."
     ),
     reason="Standardising is exact on the batch it was done on. It is worth much in a deep net, in which the signal of "
-    "the default start fades from layer to layer. In a shallow one nothing fades: there the default start ends at a "
-    "several times smaller loss, though both are far below chance. Steps that share g and b ask for different ones.",
+    "the default start fades from layer to layer, and nothing in a shallow one. Steps that share g and b ask for "
+    "different ones.",
     scope=(
         "dense ReLU nets; better than torch's default (weights and biases uniform within 1 / √fan-in, g = ‖v‖), not "
         "than every other start, and in training loss, not in generalisation; identities in float64"
@@ -193,31 +193,23 @@ def a_setting_fits_both_steps(*, shared: bool) -> Certificate:
 def trial(
     seeds: Seeds,
     *,
-    better: Literal["from data", "by default"] = "from data",
-    by: float = 10.0,
     depth: int = 6,
     width: int = 24,
     samples: int = 64,
     steps: int = 40,
-    rates: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0, 10.0),
+    rates: tuple[float, ...] = (0.01, 0.1, 0.3),
 ) -> Rows:
-    """A seed draws the images and torch's initial weights; both starts have them in common, directions included.
-
-    A win: the start that is to be `better` has `by` times less training loss, each at its best rate. The premise is
-    that neither best rate is an end of the grid, and that the net which starts from data is standardised when it does.
-    """
+    """A seed draws the images and torch's initial weights; both starts have them in common, directions included."""
     data = digits(seeds, n=samples, n_test=1)
     mlp = MLP((64, *[width] * (depth - 1), 10))
     activate, default = lift(mlp.activation), mlp.init(seeds, parts().torch_init)
     parameters = []  # v, g and b of every layer, first of the nets that start from data, then of the others
-    x, off = data.x, data.x.new_zeros(len(seeds))
+    x = data.x
     for v, b in zip(default[::2], default[1::2], strict=True):
         g = torch.linalg.vector_norm(v, dim=1, keepdim=True)
         t = x @ (v / g)
         sigma, mu = torch.std_mean(t, dim=1, correction=0, keepdim=True)
         parameters += [torch.cat([v, v]), torch.cat([1 / sigma, g]), torch.cat([-mu / sigma, b])]
-        z = torch.baddbmm(-mu / sigma, x, lift_weights(parts().weight_norm, v, 1 / sigma))
-        off = torch.maximum(off, (z - (t - mu) / sigma).abs().amax(dim=(1, 2)))
         x = activate([], (t - mu) / sigma)
 
     def net(parameters: list[Tensor], x: Tensor) -> Tensor:
@@ -233,17 +225,8 @@ def trial(
         fit = train(both, net, parameters, x, y, loss=cross_entropy, optimizer=optimizer, epochs=steps)
         # A rate at which a seed diverges is not its best one.
         losses.append(cross_entropy(net(fit.parameters, x), y).nan_to_num(torch.inf))
-    best = torch.stack(losses).min(dim=0)
-    inside = ((best.indices > 0) & (best.indices < len(rates) - 1)).view(2, -1).all(dim=0)
-    from_data, by_default = best.values.chunk(2)
-    less, more = (from_data, by_default) if better == "from data" else (by_default, from_data)
-    return Rows(
-        win=by * less <= more,
-        premise=inside & (off < 1e-3),
-        loss_from_data=from_data,
-        loss_by_default=by_default,
-        best_rate=torch.tensor(rates)[best.indices.cpu()].view(2, -1).T,
-    )
+    from_data, by_default = torch.stack(losses).amin(dim=0).chunk(2)
+    return Rows(win=from_data <= by_default / 10, loss_from_data=from_data, loss_by_default=by_default)
 
 
 def worlds() -> st.SearchStrategy[World]:
@@ -284,8 +267,7 @@ def test_control_one_setting_for_all_steps(judge):
 def test_deep_net_trains_faster(judge):
     """Six layers, 24 units in each hidden one, 64 digits, 40 steps of full-batch gradient descent with momentum 0.9.
 
-    Each start at its best of the rates 0.001, 0.01, 0.1, 1 and 10, which is neither the least nor the largest: from
-    data at most a tenth of the default's training loss.
+    Each start at its best of the rates 0.01, 0.1 and 0.3: from data at most a tenth of the default's training loss.
     """
     judge(trial).supports()
 
@@ -293,17 +275,6 @@ def test_deep_net_trains_faster(judge):
 @pytest.mark.statistical
 def test_control_shallow_net(judge):
     judge(trial, depth=2).refutes()
-
-
-@pytest.mark.statistical
-def test_shallow_net_trains_slower(judge):
-    """With a single hidden layer, all else the same, the start from data has at least twice the default's loss."""
-    judge(trial, depth=2, better="by default", by=2.0).supports()
-
-
-@pytest.mark.statistical
-def test_control_deep_net_trains_slower(judge):
-    judge(trial, better="by default", by=2.0).refutes()
 
 
 @pytest.mark.exact
