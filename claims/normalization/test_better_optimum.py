@@ -89,7 +89,7 @@ class World:
 
 
 WORLD = World()
-BY_TWOS = World(layers=2, samples=64, batch=2, batch_rates=(0.01, 0.02), none_rates=(0.003, 0.01, 0.02, 0.05))
+BY_TWOS = World(layers=2, samples=64, batch=2, batch_rates=(0.01, 0.02), none_rates=(0.003, 0.01, 0.02, 0.05), passes=6)
 
 
 @dataclass(frozen=True)

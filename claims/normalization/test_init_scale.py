@@ -110,7 +110,8 @@ def trial(
 ) -> Rows:
     """A seed draws the images and the weights, which all scales share. A win: the net has learned at every scale.
 
-    The losses are recorded, so that a net that has overflowed, which still answers something, is no evidence.
+    Premise: it has learned at the right one, where that is among them. The losses are recorded, so that a net that has
+    overflowed, which still answers something, is no evidence.
     """
     members = seeds.take(list(range(len(seeds))) * len(scales))  # all seeds at the first scale, then at the second, ...
     scale = torch.tensor(scales, dtype=seeds.dtype, device=seeds.device).repeat_interleave(len(seeds))
@@ -124,7 +125,9 @@ def trial(
     train_error, loss = (
         each.view(len(scales), len(seeds)).T for each in (1 - accuracy(logits, data.y), cross_entropy(logits, data.y))
     )
-    return Rows(win=(train_error <= LEARNED).all(dim=1), train_error=train_error, loss=loss)
+    learned = train_error <= LEARNED
+    right = learned[:, [place for place, times in enumerate(scales) if times == 1]].all(dim=1)
+    return Rows(win=learned.all(dim=1), premise=right, train_error=train_error, loss=loss)
 
 
 def test_claim(judge):
