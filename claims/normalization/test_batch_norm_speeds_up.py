@@ -52,8 +52,7 @@ CLAIM = Claim(
     ),
     scope=(
         "steps, not seconds, to a training loss; one small data set, full batch, momentum SGD, five learning rates a "
-        "factor of three apart, float32. Eight ReLU layers with He's init lie between: 10 to 14 steps against 20 to 40 "
-        "on eight seeds, eight rates from .01 to 2"
+        "factor of three apart, float32"
     ),
     source="Ioffe & Szegedy 2015 (arXiv 1502.03167), section 4.2 and figure 3",
     evidence=Statistical(block=11),
