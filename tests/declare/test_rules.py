@@ -57,6 +57,7 @@ def test_everything_that_is_wrong_is_told_at_once():
 
 def test_a_test_is_not_listened_to_under_a_declaration_that_cannot_be_read():
     def explodes(judge):
+        """It must not be called."""
         raise AssertionError
 
     broken = module(CLAIM=replace(CLAIM, evidence=None), test_claim=explodes)
@@ -98,3 +99,11 @@ def test_no_words_of_a_claim_may_be_missing(field: str):
 )
 def test_the_numbers_of_a_plan(plan, sound: bool):
     assert (list(plan_problems(plan)) == []) is sound
+
+
+def test_a_test_without_a_docstring_is_told_what_to_say():
+    def silent(judge):
+        judge(dict).supports()
+
+    complaint = "test_claim has no docstring: say what exactly it tests, with its sizes, budgets and margins."
+    assert told(module(test_claim=silent)) == [complaint]

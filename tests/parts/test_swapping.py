@@ -248,7 +248,7 @@ FROM_DATA = partial(supported, "normalization/test_data_dependent_init")
 ZERO_ERROR = partial(supported, "optimization/test_wide_nets")
 STUCK = partial(supported, "optimization/test_loss_surface", "descent")
 NOT_STUCK = partial(refuted, "optimization/test_loss_surface", "descent", rectified=False)
-FAST_WITH_NOISE = partial(supported, "normalization/test_covariate_shift", "trains_with_noise")
+FAST_WITH_NOISE = partial(supported, "normalization/test_covariate_shift", "fast_though_unsteady")
 INTERPOLATES = partial(supported, "generalization/test_moons_table")
 
 FOUND: dict[str, list[Callable[[], bool]]] = {
