@@ -18,6 +18,7 @@ from claimlab.declare.digest import digest
 from claimlab.declare.modules import claim_modules, load
 from claimlab.declare.questions import Question, questions
 from claimlab.judge import sequential
+from claimlab.plugin.options import certified_epoch
 from claimlab.records import files
 from claimlab.records.record import Record
 
@@ -124,7 +125,8 @@ def what_is_wrong(certificate: Record | None, path: Path, question: Question, pl
         return "has a certificate of another version of the claim"
     if certificate.digest != digest(path):
         return "has a certificate from before its code, or an instrument's, changed"
-    if (certificate.epoch, certificate.asks, certificate.plan) != ("certify", question.asks, asdict(plan)):
+    drawn = certified_epoch(digest(path))
+    if (certificate.epoch, certificate.asks, certificate.plan) != (drawn, question.asks, asdict(plan)):
         return "has a certificate of another epoch, question or plan"
     if certificate.wins is None or certificate.n is None or certificate.n < CERTIFIED_SEEDS:
         return f"has a certificate of fewer than {CERTIFIED_SEEDS} seeds"

@@ -20,7 +20,7 @@ from claimlab.judge.evidence import Outcome, UnansweredError, explore, prove, sa
 from claimlab.judge.plain import described
 from claimlab.judge.task import Fixed, One, Sequential, Stopping, Task, measure, precision, swapped_parts
 from claimlab.plugin.collection import EXCUSE, QUESTION, Declaration
-from claimlab.plugin.options import PINNED, RUN, Run
+from claimlab.plugin.options import PINNED, RUN, Run, certified_epoch
 from claimlab.records.provenance import provenance, threads
 from claimlab.records.record import DECLARED, ERROR, Record, encode, lost
 from claimlab.report.failure import failure, short
@@ -50,6 +50,7 @@ class Sitting:
 
     def __init__(self, item: pytest.Function, question: Question, run: Run, device: str) -> None:
         self.item, self.question, self.run, self.device = item, question, run, device
+        self.epoch = certified_epoch(digest(item.path)) if run.certify else run.epoch
         self.outcome = Outcome(verdict=ERROR)
         self.threads = 1
         self.message = ""
@@ -90,7 +91,7 @@ class Sitting:
     def _gather(self) -> Outcome:
         match self.question.plan:
             case Property() as plan:
-                return explore(self.question, plan, epoch=self.run.epoch)
+                return explore(self.question, plan, epoch=self.epoch)
             case Statistical() as plan:
                 return sample(self.question, self._task(plan), self._stopping(plan), measure)
             case _:
@@ -101,7 +102,7 @@ class Sitting:
             module=str(self.item.path),
             digest=digest(self.item.path),
             test=self.question.test,
-            epoch=self.run.epoch,
+            epoch=self.epoch,
             seeds=(),
             device=self.device,
             dtype=precision(plan, self.run.dtype),
@@ -143,7 +144,7 @@ class Sitting:
             numbers=outcome.numbers,
             examples=outcome.examples,
             counterexample=outcome.counterexample,
-            epoch=self.run.epoch,
+            epoch=self.epoch,
             device=self.device if statistical else "cpu",
             dtype=precision(question.plan, self.run.dtype) if isinstance(question.plan, Statistical) else "exact",
             parts=swapped_parts(),
@@ -154,13 +155,13 @@ class Sitting:
         """The command that repeats this test as it ran, from the project's folder."""
         if self.run.certify:
             return self._command(certify=str(self.run.certify))
-        return self._command(epoch=self.run.epoch)
+        return self._command(epoch=self.epoch)
 
     def _one_seed(self, record: Record) -> str | None:
         against = next(lost(record), None)
         if against is None or self.run.seed is not None:
             return None
-        return self._command(epoch=self.run.epoch, seed=str(against))
+        return self._command(epoch=self.epoch, seed=str(against))
 
     def _command(self, **options: str) -> str:
         launcher = Path(sys.executable).with_name("pytest")

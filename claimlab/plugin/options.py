@@ -13,7 +13,7 @@ from claimlab.declare.rules import DTYPES
 from claimlab.records.provenance import commit
 
 PINNED, CERTIFY = "pinned", "certify"
-"""The epoch that everybody runs, and the one that certificates are drawn from."""
+"""The epoch that everybody runs, and what those begin with that certificates are drawn from."""
 
 # One thread, with workers or without: nets this small gain little from a second one, and lose a factor when another
 # program wants the core. Where somebody asks for more, a waiting thread sleeps instead of spinning: on a busy machine
@@ -80,7 +80,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--claims-certify",
         metavar="N",
-        help="run N fixed seeds of the epoch 'certify' for every selected statistical test and renew its certificate "
+        help="run N fixed seeds of every selected statistical test, of an epoch that its code names, and renew its "
+        "certificate "
         "(in reports/reference, unless --claims-report names another directory)",
     )
     group.addoption(
@@ -100,6 +101,15 @@ def pytest_configure(config: pytest.Config) -> None:
         for variable, value in _ENVIRONMENT.items():
             os.environ.setdefault(variable, value)
     config.stash[RUN] = _read(config)
+
+
+def certified_epoch(code: str) -> str:
+    """The epoch of a certificate that vouches for code of this digest.
+
+    Whatever a result rests on names the worlds that certify it, so that whoever changes it is judged on worlds that
+    nobody has seen, whether or not a new version says that it changed.
+    """
+    return f"{CERTIFY}-{code}"
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -134,7 +144,7 @@ def _read(config: pytest.Config) -> Run:
     if epoch is not None and not epoch.strip():
         raise pytest.UsageError(f"--claims-epoch needs a name; '{PINNED}' is the one everybody runs.")
     if certify is not None and epoch is not None:
-        raise pytest.UsageError(f"--claims-certify has an epoch of its own ('{CERTIFY}'); drop --claims-epoch.")
+        raise pytest.UsageError("--claims-certify has epochs of its own, which the code names; drop --claims-epoch.")
     if certify is not None and seed is not None:
         raise pytest.UsageError("--claims-certify runs many seeds and --claims-seed runs one; give one of them.")
     if seed is not None and getattr(config.option, "numprocesses", None):

@@ -157,7 +157,7 @@ def load_what_figures_need() -> None:
 def write_certificates(path: Path, judged: list[Record]) -> None:
     """Merge certificates into the file: a new one replaces the old one of the same test on the same device.
 
-    Rows are left out: they are many, and the certify epoch draws them again.
+    Rows are left out: they are many, and the epoch draws them again.
     """
     old = files.read(path)[0] if path.exists() else []
     by_test = {(record.claim, record.test, record.device): record for record in old}

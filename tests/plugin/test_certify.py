@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from claimlab import Statistical
+from claimlab.declare.digest import digest
 from claimlab.records.files import CERTIFICATES
 from claimlab.records.provenance import commit
 from tests.plugin.project import Bench, draws, exact, shown
@@ -14,13 +15,14 @@ PLACE = ("reports/reference", CERTIFICATES)
 
 
 def test_certificates_of_statistical_tests_alone_are_written_to_the_reference(bench: Bench):
-    bench.write("drawn", **draws())
+    module = bench.write("drawn", **draws())
     bench.write("sum", **exact())
     result = bench.run("claims", "--claims-certify", "100")
     result.assert_outcomes(passed=2, deselected=2)
     assert "false alarm" not in shown(result)
     claim, control = bench.records(*PLACE)
-    assert (claim.wins, claim.n, claim.epoch, claim.rows, claim.numbers["lost"]) == (100, 100, "certify", {}, [])
+    assert (claim.wins, claim.n, claim.rows, claim.numbers["lost"]) == (100, 100, {}, [])
+    assert claim.epoch == f"certify-{digest(module)}"
     assert claim.numbers["interval"] == pytest.approx([0.9637833073548235, 1])
     assert claim.command == "pytest claims/sec/test_drawn.py::test_claim --claims-certify 100"
     assert (control.wins, control.asks, control.passed) == (0, "refutes", True)
@@ -45,7 +47,28 @@ def test_too_few_wins_are_refused_and_a_new_certificate_replaces_the_old(bench: 
     again = re.search(r"Run the first of these seeds alone: (.*)", shown(result))
     assert again
     lost = claim.numbers["lost"][0]
-    assert again[1] == f"pytest claims/sec/test_drawn.py::test_claim --claims-epoch certify --claims-seed {lost}"
+    assert again[1] == f"pytest claims/sec/test_drawn.py::test_claim --claims-epoch {claim.epoch} --claims-seed {lost}"
+    _, *alone = again[1].split()
+    bench.run(*alone).assert_outcomes(failed=1)
+
+
+def test_a_changed_world_is_certified_on_worlds_that_nobody_has_seen(bench: Bench):
+    """Whoever changes what a claim's results rest on, and no version, does not draw the old certificate's worlds."""
+    edge = draws(bound="1.9")  # about three of a hundred draws lie beyond
+
+    def lost() -> tuple[str, list[int]]:
+        bench.run("claims", "-k", "test_claim", "--claims-certify", "400")
+        (certificate,) = bench.records(*PLACE)
+        return certificate.epoch, certificate.numbers["lost"]
+
+    bench.write("drawn", **edge)
+    before = lost()
+    bench.write("drawn", **edge, says="It is said in other words.")
+    assert lost() == before, "words change no world"
+    bench.write("drawn", **draws(bound="1.9 + 0"))
+    epoch, seeds = lost()
+    assert epoch != before[0]
+    assert seeds != before[1]
 
 
 def test_many_seeds_do_not_overflow(bench: Bench):

@@ -27,7 +27,7 @@ from tests.plugin.project import Bench, case, draws, exact, shown
         ("certify many", r"--claims-certify many must be a whole number from 1\."),
         (
             "certify 9 --claims-epoch x",
-            r"--claims-certify has an epoch of its own \('certify'\); drop --claims-epoch\.",
+            r"--claims-certify has epochs of its own, which the code names; drop --claims-epoch\.",
         ),
         (
             "certify 9 --claims-seed 1",
