@@ -19,11 +19,12 @@ Asks = Literal["supports", "refutes"]
 
 @dataclass(frozen=True)
 class Asked:
-    """What one line of a test says: `judge(check, given=given, **world)`, and the direction."""
+    """What one line of a test says: `judge(check, given=given, example=example, **world)`, and the direction."""
 
     check: Callable[..., Any]
     world: dict[str, Any]
     given: Any
+    example: Any
     asks: Asks
 
 
@@ -32,8 +33,9 @@ class Question:
     """What a test asks of its claim.
 
     `test` is its name, with the id of its parameters in brackets, and `about` its docstring. `check` is asked in the
-    `world` (its keywords), for a property under worlds from `given`, a Hypothesis strategy; `plan` says with what
-    evidence and `asks` in which direction. `function` and `arguments` are the test itself and its parameters.
+    `world` (its keywords), for a property under worlds from `given`, a Hypothesis strategy, and before them under
+    `example`, where there is one; `plan` says with what evidence and `asks` in which direction. `function` and
+    `arguments` are the test itself and its parameters.
     """
 
     claim: Claim
@@ -46,6 +48,7 @@ class Question:
     asks: Asks
     function: Callable[..., Any]
     arguments: dict[str, Any] = field(default_factory=dict)
+    example: Any = None
 
     @property
     def control(self) -> bool:
@@ -56,31 +59,34 @@ class Question:
 class Predicate:
     """A check in its world, about to be judged: end it with `.supports()` or `.refutes()`."""
 
-    def __init__(self, hear: Callable[[Asked], None], check: Callable[..., Any], world: dict[str, Any], given: Any):
-        self._hear, self._check, self._world, self._given = hear, check, world, given
+    def __init__(self, hear: Callable[[Asked], None], asked: Asked):
+        self._hear, self._asked = hear, asked
 
     def supports(self) -> None:
         """Assert that the evidence supports the predicate."""
-        self._hear(Asked(self._check, self._world, self._given, "supports"))
+        self._hear(replace(self._asked, asks="supports"))
 
     def refutes(self) -> None:
         """Assert that the evidence refutes the predicate: what a control does, and a claim the deck words wrongly."""
-        self._hear(Asked(self._check, self._world, self._given, "refutes"))
+        self._hear(replace(self._asked, asks="refutes"))
 
 
 class Judge:
     """What a test of a claim is given: `judge(check, **world)` is a predicate, and `hear` is told what is asked of it.
 
-    `check` is a trial, an exact check or, with `given=` a Hypothesis strategy, a property.
+    `check` is a trial, an exact check or, with `given=` a Hypothesis strategy, a property. A property that is to be
+    refuted has besides, as `example=`, a world that refutes it, so that it does not hang on what is drawn.
     """
 
     def __init__(self, hear: Callable[[Asked], None]) -> None:
         self._hear = hear
         self.posed = 0
 
-    def __call__(self, check: Callable[..., Any], /, *, given: Any = None, **world: Any) -> Predicate:
+    def __call__(
+        self, check: Callable[..., Any], /, *, given: Any = None, example: Any = None, **world: Any
+    ) -> Predicate:
         self.posed += 1
-        return Predicate(self._hear, check, world, given)
+        return Predicate(self._hear, Asked(check, world, given, example, "supports"))
 
 
 class UnsoundTestError(Exception):
@@ -159,11 +165,19 @@ def _listen(name: str, test: Callable[..., Any], claim: Claim, arguments: dict[s
         raise UnsoundTestError(f"{name}: a control must be refuted: end it with .refutes().")
     if isinstance(plan, Property) and asked.given is None:
         raise UnsoundTestError(f"{name}: a property needs worlds: judge(check, given=a Hypothesis strategy).")
-    if asked.given is not None and not isinstance(plan, Property):
-        raise UnsoundTestError(f"{name} has given=, which properties have; mark the test @pytest.mark.property.")
+    if not isinstance(plan, Property) and (asked.given is not None or asked.example is not None):
+        word = "given" if asked.given is not None else "example"
+        raise UnsoundTestError(f"{name} has {word}=, which properties have; mark the test @pytest.mark.property.")
+    if isinstance(plan, Property) and asked.asks == "refutes" and asked.example is None:
+        raise UnsoundTestError(
+            f"{name} names no world that refutes it, and would hang on what is drawn: "
+            "judge(check, given=..., example=such a world)."
+        )
     _fits(name, asked, plan)
-    about = inspect.cleandoc(test.__doc__ or "")
-    return Question(claim, name, about, asked.check, asked.world, asked.given, plan, asked.asks, test, arguments)
+    return Question(
+        claim, name, inspect.cleandoc(test.__doc__ or ""), asked.check, asked.world, asked.given, plan, asked.asks,
+        test, arguments, asked.example,
+    )  # fmt: skip
 
 
 def _the_one(name: str, posed: int, heard: list[Asked]) -> Asked:

@@ -56,11 +56,12 @@ def prove(question: Question) -> Outcome:
 
 
 def explore(question: Question, plan: Property, *, epoch: str) -> Outcome:
-    """Property evidence: Hypothesis draws worlds from `given`; the first that fails refutes.
+    """Property evidence: the world that is named, then those that Hypothesis draws; the first that fails refutes.
 
-    It is made as small as can be, for those who will read it, unless the question is a control: that is there to be
-    refuted, any world does, and shrinking one costs far more than finding it. The stream of worlds is named by claim,
-    version, epoch and test, so that a run is repeatable and an epoch draws fresh ones.
+    A drawn one is made as small as can be, for those who will read it. What is to be refuted must be refuted by the
+    world that it names, whatever may be drawn: where a drawn one alone does it, this raises `UnansweredError`, which
+    tells that one. The stream of worlds is named by claim, version, epoch and test, so that a run is repeatable and
+    an epoch draws fresh ones.
     """
     import hypothesis
     from hypothesis import HealthCheck, Phase
@@ -73,12 +74,12 @@ def explore(question: Question, plan: Property, *, epoch: str) -> Outcome:
     examples = 0
     failing: tuple[Any, Certificate] | None = None
 
-    def attempt(drawn: Any) -> None:
+    def attempt(world: Any) -> None:
         nonlocal examples, failing
         examples += 1
-        certificate = _certificate(question, (drawn,), where=f" on the world {drawn!r}")
+        certificate = _certificate(question, (world,), where=f" on the world {world!r}")
         if not certificate.holds:
-            failing = (drawn, certificate)
+            failing = (world, certificate)
             raise RefutedError
 
     # The one profile of every property in the project: nothing in it differs between runs, machines or CI and desk.
@@ -86,21 +87,25 @@ def explore(question: Question, plan: Property, *, epoch: str) -> Outcome:
         hypothesis.settings.get_profile("default"), max_examples=plan.examples, derandomize=True, database=None,
         deadline=None, print_blob=False, report_multiple_bugs=False, suppress_health_check=[HealthCheck.too_slow],
         # Explaining a counterexample is never asked for: it costs ten times what finding it does.
-        phases=[Phase.generate] if question.control else [Phase.generate, Phase.shrink],
+        phases=[Phase.generate, Phase.shrink],
     )  # fmt: skip
     key = f"{question.claim.id} {question.claim.version} {epoch} {question.test}"
     seed = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest())
     try:
+        if question.example is not None:
+            attempt(question.example)
         with _worlds_of_their_own():
             hypothesis.seed(seed)(profile(hypothesis.given(question.given)(attempt)))()
     except RefutedError:
         assert failing is not None
-        drawn, certificate = failing
+        world, certificate = failing
+        if question.asks == "refutes" and world is not question.example:
+            raise UnansweredError(f"The world that the test names does not refute it; {world!r} does.") from None
         return Outcome(
             verdict=sequential.REFUTED,
             seconds=time.perf_counter() - started,
             examples=examples,
-            counterexample=repr(drawn),
+            counterexample=repr(world),
             numbers=plain(certificate.numbers),
         )
     except HypothesisException as error:

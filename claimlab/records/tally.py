@@ -79,5 +79,7 @@ def _word(test: Record) -> str:
         return f"{test.wins}/{test.n} seeds"
     if test.kind == "property":
         worlds = f"{test.examples} worlds"
+        if test.asks == "refutes" and test.verdict == sequential.REFUTED:
+            return "refuted by an example"
         return worlds if test.verdict == sequential.SUPPORTED else f"counterexample in {worlds}"
     return "exact" if test.verdict == sequential.SUPPORTED else "refuted exactly"

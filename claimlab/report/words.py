@@ -23,7 +23,9 @@ def evidence(record: Record) -> Iterator[str]:
         return
     if record.kind == "property":
         worlds = counted(record.examples or 0, "world")
-        if record.counterexample is not None:
+        if record.counterexample is not None and record.asks == "refutes":
+            yield f"Refuted by the world that it names: {_cut(_fractions(record.counterexample))}."
+        elif record.counterexample is not None:
             yield f"A counterexample after {worlds}: {_cut(_fractions(record.counterexample))}."
         elif record.verdict != ERROR:
             yield f"{worlds} tried, no counterexample."

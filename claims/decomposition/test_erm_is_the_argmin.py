@@ -181,7 +181,12 @@ def test_least_squares_on_a_line(judge):
 
 def test_control_gradient_descent_stopped_early(judge):
     """What gradient descent returns is within the tolerance and still not the minimiser."""
-    judge(is_the_minimiser, given=lines(), train=lambda world: gradient_descent(world)[-1]).refutes()
+    judge(
+        is_the_minimiser,
+        given=lines(),
+        example=Line(sample=((1, 1),), tolerance=Fraction(1)),
+        train=lambda world: gradient_descent(world)[-1],
+    ).refutes()
 
 
 def figure(measured: Measured, ax: Axes) -> None:

@@ -101,7 +101,11 @@ def test_claim(judge):
 
 def test_control_sides_wider_than_the_rectangle(judge):
     """For ε > b − a the way down begins before the top is reached."""
-    judge(is_a_rectangle, given=rectangles(sides=(17, 32))).refutes()
+    judge(
+        is_a_rectangle,
+        given=rectangles(sides=(17, 32)),
+        example=(Fraction(0), Fraction(1), Fraction(1), Fraction(17, 16)),
+    ).refutes()
 
 
 # -- computed -----------------------------------------------------------------------------------------------------
@@ -210,7 +214,7 @@ def test_control_float64_is_not_off_by_its_height(judge):
 
 def test_control_rounding_that_is_not_magnified(judge):
     """What would bound the error if small differences were not divided by ε."""
-    judge(is_within_the_bound, given=computations(), magnified=False).refutes()
+    judge(is_within_the_bound, given=computations(), example=Computed(), magnified=False).refutes()
 
 
 def figure(measured: Measured, ax: Axes) -> None:

@@ -153,23 +153,26 @@ def test_error_is_within_the_modulus_of_continuity(judge):
     judge(within_the_modulus, given=st.tuples(targets(0), st.integers(1, 12), SIDES)).supports()
 
 
+A_STEP = (([Fraction(0)] * 3, Fraction(1)), Fraction(8, 17), Fraction(1, 8))
+A_LINE = (([Fraction(0), Fraction(1, 2), Fraction(1)], Fraction(0)), 4, Fraction(1, 8))
+
+
 def test_control_a_target_that_jumps(judge):
     """If f jumps by 1 or more, no net is within these ε, whatever the number of rectangles, and no other continuous
     function is.
     """
-    judge(
-        within_tolerance, given=st.tuples(targets(1, -1, 2), TOLERANCES, SIDES), error=least_error_of_any_net
-    ).refutes()
+    worlds = st.tuples(targets(1, -1, 2), TOLERANCES, SIDES)
+    judge(within_tolerance, given=worlds, example=A_STEP, error=least_error_of_any_net).refutes()
 
 
 def test_control_rectangles_at_a_jump(judge):
     """The rectangles themselves, for the same targets."""
-    judge(within_tolerance, given=st.tuples(targets(1, -1, 2), TOLERANCES, SIDES)).refutes()
+    judge(within_tolerance, given=st.tuples(targets(1, -1, 2), TOLERANCES, SIDES), example=A_STEP).refutes()
 
 
 def test_control_modulus_of_a_quarter_of_a_cell(judge):
     """The bound is no looser than it has to be: for a straight line the error is w(1/(2m))."""
-    judge(within_the_modulus, given=st.tuples(targets(0), st.integers(1, 12), SIDES), finer=4).refutes()
+    judge(within_the_modulus, given=st.tuples(targets(0), st.integers(1, 12), SIDES), example=A_LINE, finer=4).refutes()
 
 
 def figure(measured: Measured, ax: Axes) -> None:

@@ -224,18 +224,21 @@ def test_printed_for_one_x_constants_suffice(judge):
     judge(within_tolerance, given=WORLDS, error=error_for_one_x).supports()
 
 
+UP_AND_DOWN = ("logistic", [Fraction(height) for height in (0, 1, -1, 0)], Fraction(8, 17))
+
+
 def test_control_constants_for_all_x(judge):
-    judge(within_tolerance, given=WORLDS, error=least_error_for_all_x).refutes()
+    judge(within_tolerance, given=WORLDS, example=UP_AND_DOWN, error=least_error_for_all_x).refutes()
 
 
 def test_control_square_activation(judge):
     """By a lower bound on the error of every net of squares."""
-    judge(within_tolerance, given=WORLDS, error=least_error_of_squares).refutes()
+    judge(within_tolerance, given=WORLDS, example=UP_AND_DOWN, error=least_error_of_squares).refutes()
 
 
 def test_control_one_step_a_piece(judge):
     """Its error lies between the points of the grid; who looks at the points alone finds none."""
-    judge(within_tolerance, given=WORLDS, error=error_of_one_step_a_piece).refutes()
+    judge(within_tolerance, given=WORLDS, example=UP_AND_DOWN, error=error_of_one_step_a_piece).refutes()
 
 
 # -- two inputs ---------------------------------------------------------------------------------------------------
@@ -297,6 +300,7 @@ def test_control_units_that_look_another_way(judge):
     judge(
         within_tolerance_of_ridges,
         given=st.tuples(st.sampled_from(list(ACTIVATIONS)), RIDGES, TOLERANCES),
+        example=("logistic", [((0, 1), UP_AND_DOWN[1])], Fraction(8, 17)),
         looking=(3, -2),
     ).refutes()
 

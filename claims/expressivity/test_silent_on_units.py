@@ -202,7 +202,8 @@ def test_one_kink_too_few_misses(judge):
 
 @pytest.mark.property
 def test_control_one_kink_more_does_not_miss(judge):
-    judge(misses, given=attempts(dropped=2)).refutes()
+    one_wave = [(Fraction(k, 8), Fraction(y, 3)) for k, y in ((0, 2), (3, -1), (5, 1), (8, -2))]
+    judge(misses, given=attempts(dropped=2), example=(2, one_wave)).refutes()
 
 
 def figure(measured: Measured, ax: Axes) -> None:

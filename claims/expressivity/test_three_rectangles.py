@@ -110,12 +110,20 @@ def test_the_three_of_the_deck(judge):
 
 
 def test_control_sides_that_differ_in_eps(judge):
-    judge(crosses_without_a_glitch, given=rows(one_eps=False)).refutes()
+    judge(
+        crosses_without_a_glitch,
+        given=rows(one_eps=False),
+        example=[(0, 2, 1, Fraction(1, 4)), (2, 4, 1, Fraction(1, 2))],
+    ).refutes()
 
 
 def test_control_edges_apart_or_overlapping(judge):
     """Edges up to 1/16 apart."""
-    judge(crosses_without_a_glitch, given=rows(apart=True)).refutes()
+    judge(
+        crosses_without_a_glitch,
+        given=rows(apart=True),
+        example=[(0, 2, 1, Fraction(1, 4)), (Fraction(33, 16), 4, 1, Fraction(1, 4))],
+    ).refutes()
 
 
 def figure(measured: Measured, ax: Axes) -> None:

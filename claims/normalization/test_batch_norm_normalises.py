@@ -132,16 +132,16 @@ def test_claim(judge):
 
 
 def test_control_evaluation_mode(judge):
-    judge(normalises, given=worlds(), use=evaluation).refutes()
+    judge(normalises, given=worlds(), example=World((3, 2)), use=evaluation).refutes()
 
 
 def test_control_half_of_a_larger_batch(judge):
-    judge(normalises, given=worlds(), use=half_of_a_larger_batch).refutes()
+    judge(normalises, given=worlds(), example=World((3, 2)), use=half_of_a_larger_batch).refutes()
 
 
 def test_control_variance_exactly_one(judge):
     """Without ε in the formula the standard deviation would be |gain|, whatever s is."""
-    judge(normalises, given=worlds(), eps=0.0).refutes()
+    judge(normalises, given=worlds(), example=World((3, 2)), eps=0.0).refutes()
 
 
 def figure(measured: Measured, ax: Axes) -> None:

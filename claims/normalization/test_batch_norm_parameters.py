@@ -167,7 +167,7 @@ def test_sixty_four_channels(judge):
 
 def test_control_two_numbers_a_position(judge):
     """Layer norm over channels and positions has twice the numbers of the activation."""
-    judge(adds_two_numbers_a_channel, given=worlds(), layer=layer_norm).refutes()
+    judge(adds_two_numbers_a_channel, given=worlds(), example=World(2, 3, 3), layer=layer_norm).refutes()
 
 
 def test_bias_of_the_convolution(judge):
@@ -176,12 +176,12 @@ def test_bias_of_the_convolution(judge):
 
 
 def test_control_bias_without_batch_norm(judge):
-    judge(bias_before_it_is_useless, given=worlds(), layer=no_norm).refutes()
+    judge(bias_before_it_is_useless, given=worlds(), example=World(2, 3, 3), layer=no_norm).refutes()
 
 
 def test_control_bias_in_evaluation_mode(judge):
     """With stored statistics nothing is subtracted from the bias."""
-    judge(bias_before_it_is_useless, given=worlds(), layer=batch_norm_in_evaluation).refutes()
+    judge(bias_before_it_is_useless, given=worlds(), example=World(2, 3, 3), layer=batch_norm_in_evaluation).refutes()
 
 
 def figure(measured: Measured, ax: Axes) -> None:

@@ -243,12 +243,12 @@ def test_claim(judge):
 
 
 def test_control_as_torch_starts(judge):
-    judge(starts_standardised, given=worlds(), start=as_it_is).refutes()
+    judge(starts_standardised, given=worlds(), example=World(), start=as_it_is).refutes()
 
 
 def test_control_another_batch(judge):
     """There it holds only roughly."""
-    judge(starts_standardised, given=worlds(), other_batch=True).refutes()
+    judge(starts_standardised, given=worlds(), example=World(), other_batch=True).refutes()
 
 
 @pytest.mark.exact

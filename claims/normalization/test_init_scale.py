@@ -284,19 +284,21 @@ def test_scale_cancels(judge):
 
 @pytest.mark.property
 def test_control_no_norm(judge):
-    judge(forgets_the_scale, given=worlds(), layer=lambda units: nn.Identity()).refutes()
+    judge(forgets_the_scale, given=worlds(), example=World((1, 2, 3)), layer=lambda units: nn.Identity()).refutes()
 
 
 @pytest.mark.property
 def test_control_usual_epsilon(judge):
     """An epsilon of 1e-5 does not scale with the weights, and so remembers a little of their scale."""
-    judge(forgets_the_scale, given=worlds(), layer=partial(batch_norm_layer, eps=1e-5)).refutes()
+    judge(
+        forgets_the_scale, given=worlds(), example=World((1, 2, 3)), layer=partial(batch_norm_layer, eps=1e-5)
+    ).refutes()
 
 
 @pytest.mark.property
 def test_control_one_learning_rate(judge):
     """The scale is forgotten by the function, but not by the speed of training."""
-    judge(forgets_the_scale, given=worlds(), corrected=False).refutes()
+    judge(forgets_the_scale, given=worlds(), example=World((1, 2, 3)), corrected=False).refutes()
 
 
 def figure(measured: Measured, ax: Axes) -> None:

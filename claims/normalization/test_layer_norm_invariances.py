@@ -273,16 +273,23 @@ def test_claim(judge):
 
 
 def test_control_statistics_of_the_batch(judge):
-    judge(follows, given=worlds(), rule=lambda layer: layer.gain * formula(layer.a, axis=0) + layer.shift).refutes()
+    judge(
+        follows, given=worlds(), example=World(), rule=lambda layer: layer.gain * formula(layer.a, axis=0) + layer.shift
+    ).refutes()
 
 
 def test_control_formula_of_the_slide(judge):
     """Without epsilon, gain and shift it is not the layer that is trained."""
-    judge(follows, given=worlds(), rule=lambda layer: formula(layer.a, eps=0.0)).refutes()
+    judge(follows, given=worlds(), example=World(), rule=lambda layer: formula(layer.a, eps=0.0)).refutes()
 
 
 def test_control_formula_without_epsilon(judge):
-    judge(follows, given=worlds(), rule=lambda layer: layer.gain * formula(layer.a, eps=0.0) + layer.shift).refutes()
+    judge(
+        follows,
+        given=worlds(),
+        example=World(),
+        rule=lambda layer: layer.gain * formula(layer.a, eps=0.0) + layer.shift,
+    ).refutes()
 
 
 def test_batch_norm_of_the_transpose(judge):
@@ -291,7 +298,7 @@ def test_batch_norm_of_the_transpose(judge):
 
 
 def test_control_batch_norm_not_transposed(judge):
-    judge(is_batch_norm_of, given=worlds(), arranged=torch.clone).refutes()
+    judge(is_batch_norm_of, given=worlds(), example=World(), arranged=torch.clone).refutes()
 
 
 def test_other_samples_do_not_matter(judge):
@@ -300,7 +307,7 @@ def test_other_samples_do_not_matter(judge):
 
 
 def test_control_batch_norm_depends_on_other_samples(judge):
-    judge(ignores_other_samples, given=worlds(), method=batch_norm).refutes()
+    judge(ignores_other_samples, given=worlds(), example=World(), method=batch_norm).refutes()
 
 
 @pytest.mark.exact
@@ -329,12 +336,14 @@ NOT_FORGOTTEN = [
 )
 def test_control_moves(judge, method, change):
     """The eight cells of the table that say no."""
-    judge(forgets, given=worlds(), method=method, change=change).refutes()
+    judge(forgets, given=worlds(), example=World(), method=method, change=change).refutes()
 
 
 def test_control_usual_epsilon(judge):
     """An epsilon of 1e-5 does not scale with the weights, and so remembers a little of their scale."""
-    judge(forgets, given=worlds(), method="layer norm", change="all weights scaled", eps=EPSILON).refutes()
+    judge(
+        forgets, given=worlds(), example=World(), method="layer norm", change="all weights scaled", eps=EPSILON
+    ).refutes()
 
 
 def figure(measured: Measured, ax: Axes) -> None:

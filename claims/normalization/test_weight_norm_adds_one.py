@@ -190,11 +190,11 @@ def test_claim(judge):
 
 def test_control_one_length_for_the_layer(judge):
     """One number for all units together."""
-    judge(adds_one_a_neuron, given=worlds(), normalised=one_for_all).refutes()
+    judge(adds_one_a_neuron, given=worlds(), example=World(), normalised=one_for_all).refutes()
 
 
 def test_control_batch_norm_adds_two(judge):
-    judge(adds_one_a_neuron, given=worlds(), normalised=batch_norm_after).refutes()
+    judge(adds_one_a_neuron, given=worlds(), example=World(), normalised=batch_norm_after).refutes()
 
 
 def test_reaches_every_plain_layer(judge):
@@ -203,12 +203,14 @@ def test_reaches_every_plain_layer(judge):
 
 
 def test_control_without_lengths(judge):
-    judge(reaches_the_plain_layer, given=worlds(), found=of_plain_without_length).refutes()
+    judge(reaches_the_plain_layer, given=worlds(), example=World(), found=of_plain_without_length).refutes()
 
 
 def test_control_direction_of_a_zero_row(judge):
     """0 / 0: for weights of zero, v = w is the one choice that does not do."""
-    judge(reaches_the_plain_layer, given=worlds(zero_row=True), found=of_plain_by_division).refutes()
+    judge(
+        reaches_the_plain_layer, given=worlds(zero_row=True), example=World(zero_row=True), found=of_plain_by_division
+    ).refutes()
 
 
 def test_reaches_nothing_but_plain_layers(judge):
@@ -217,7 +219,7 @@ def test_reaches_nothing_but_plain_layers(judge):
 
 
 def test_control_layer_norm_is_not_affine(judge):
-    judge(is_affine, given=worlds(), layer=with_layer_norm).refutes()
+    judge(is_affine, given=worlds(), example=World(), layer=with_layer_norm).refutes()
 
 
 def figure(measured: Measured, ax: Axes) -> None:

@@ -205,12 +205,12 @@ def test_standardised(judge):
 
 
 def test_control_weights_as_drawn(judge):
-    judge(is_standardised, given=worlds(), rule=as_drawn).refutes()
+    judge(is_standardised, given=worlds(), example=World(), rule=as_drawn).refutes()
 
 
 def test_control_usual_epsilon(judge):
     """An epsilon of 1e-5 keeps the variance below 1, visibly so for small weights."""
-    judge(is_standardised, given=worlds(), rule=standardise).refutes()
+    judge(is_standardised, given=worlds(), example=World(), rule=standardise).refutes()
 
 
 def test_claim(judge):
@@ -219,11 +219,18 @@ def test_claim(judge):
 
 
 def test_control_gain_one(judge):
-    judge(keeps_the_variance, given=worlds(), rule=partial(scaled_standardise, gain=1.0, eps=0.0)).refutes()
+    judge(
+        keeps_the_variance, given=worlds(), example=World(), rule=partial(scaled_standardise, gain=1.0, eps=0.0)
+    ).refutes()
 
 
 def test_control_he_gain(judge):
-    judge(keeps_the_variance, given=worlds(), rule=partial(scaled_standardise, gain=math.sqrt(2), eps=0.0)).refutes()
+    judge(
+        keeps_the_variance,
+        given=worlds(),
+        example=World(),
+        rule=partial(scaled_standardise, gain=math.sqrt(2), eps=0.0),
+    ).refutes()
 
 
 @pytest.mark.statistical

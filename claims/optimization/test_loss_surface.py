@@ -157,7 +157,12 @@ def test_claim(judge):
 
 def test_control_linear_net(judge):
     """Without the ReLU the loss goes on changing where w₁ < 0."""
-    judge(surface_is_as_stated, given=worlds(), activation=identity).refutes()
+    judge(
+        surface_is_as_stated,
+        given=worlds(),
+        example=World(((Fraction(1), Fraction(1)),), w1=Fraction(1), w2=Fraction(0)),
+        activation=identity,
+    ).refutes()
 
 
 @pytest.mark.exact

@@ -53,8 +53,8 @@ def test_claim(judge):
 
 
 def test_control_with_a_negative_slope(judge):
-    """The same predicate where it is false: a negative slope turns positive outputs round."""
-    judge(keeps_order, given=pairs(), slope=-1).refutes()
+    """The same predicate where it is false: a negative slope turns positive outputs round, of this pair for one."""
+    judge(keeps_order, given=pairs(), example=(-2, -1), slope=-1).refutes()
 
 
 def figure(measured: Measured, ax: Axes) -> None:

@@ -87,7 +87,11 @@ def test_the_plan_is_the_claims_but_for_what_a_mark_says():
 
 def test_a_propertys_worlds_are_part_of_its_question():
     question = ask(lambda judge: judge(check, given=NUMBERS).supports(), claim=replace(CLAIM, evidence=Property()))
-    assert (question.given, question.world) == (NUMBERS, {})
+    assert (question.given, question.world, question.example) == (NUMBERS, {}, None)
+    question = ask(
+        lambda judge: judge(check, given=NUMBERS, example=3).refutes(), claim=replace(CLAIM, evidence=Property())
+    )
+    assert (question.given, question.world, question.example) == (NUMBERS, {}, 3)
 
 
 # -- parameters ----------------------------------------------------------------------------------------------------
@@ -161,6 +165,7 @@ def raises(judge):
         (lambda judge: pytest.skip("not now"), "raised Skipped before anything was judged: not now"),
         (lambda judge, tmp_path: None, "raised TypeError before anything was judged: "),
         (lambda judge: judge(check, given=NUMBERS).supports(), "has given=, which properties have; mark the test @"),
+        (lambda judge: judge(check, example=3).supports(), "has example=, which properties have; mark the test @"),
     ],
 )
 def test_a_test_that_asks_nothing_says_why(test, sentence):
@@ -174,6 +179,19 @@ def test_a_control_is_refuted_and_a_property_has_worlds():
         ask(lambda judge: judge(check).supports(), name="test_control")
     with pytest.raises(UnsoundTestError, match=r"^test_claim: a property needs worlds: judge\(check, given="):
         ask(lambda judge: judge(check).supports(), claim=replace(CLAIM, evidence=Property()))
+
+
+def test_a_property_that_is_refuted_names_a_world_that_refutes_it():
+    """Whether one is drawn is luck: four epochs of thirty-three once drew none for a control of C4."""
+    sentence = "names no world that refutes it, and would hang on what is drawn: judge(check, given=..., example="
+    for name in ("test_control", "test_deck_wording"):
+        with pytest.raises(UnsoundTestError) as raised:
+            ask(
+                lambda judge: judge(check, given=NUMBERS).refutes(),
+                name=name,
+                claim=replace(CLAIM, evidence=Property()),
+            )
+        assert str(raised.value).startswith(f"{name} {sentence}")
 
 
 def test_an_interrupt_is_no_unsound_test():

@@ -57,7 +57,9 @@ def worlds(
         "check": f"def check(it, bound={bound}):\n    {before}\n    return Certificate(it < bound, it=it)\n",
         "tests": [
             case(f"judge(check, given={given}).supports()"),
-            case("judge(check, given=st.integers(0, 1000), bound=700).refutes()", name="test_control_tight"),
+            case(
+                "judge(check, given=st.integers(0, 1000), example=700, bound=700).refutes()", name="test_control_tight"
+            ),
         ],
     }
 

@@ -90,6 +90,10 @@ BAD_MODULES = [
         "test_claim has given=, which properties have; mark the test @pytest.mark.property.",
     ),
     (marked("property"), "test_claim: a property needs worlds: judge(check, given=a Hypothesis strategy)."),
+    (
+        control("judge(check, given=3).refutes()", marks="@pytest.mark.property"),
+        "test_control names no world that refutes it, and would hang on what is drawn: judge(check, given=..., exa",
+    ),
     (control("judge(check, b=2).supports()"), "test_control: a control must be refuted: end it with .refutes()."),
     (marked("parametrize('b', [1], ids=['one'])"), f"test_claim {ONE_SET}"),
     (
