@@ -1,6 +1,7 @@
 # make claims   judge every claim and print where the report is
 # make test     everything that guards the project: lint, types, tests/, the claims on the pinned epoch
 # make portable the tests and the claims with the kernels of other processors, and on a busy machine
+# make fresh    every property test on a hundred fresh epochs
 # make bench    how fast the seed-batched nets and the conv/BN block are
 # make bench-compare BASE=main    is this checkout's HEAD slower than BASE?
 # make certify  draw the 100 seeds of every statistical certificate anew (after a claim module changed)
@@ -8,7 +9,7 @@
 PYTHON ?= python3
 READY := .venv/.ready
 
-.PHONY: claims test portable bench bench-compare certify clean
+.PHONY: claims test portable fresh bench bench-compare certify clean
 
 claims: $(READY)
 	.venv/bin/pytest claims -n auto
@@ -22,6 +23,9 @@ test: $(READY)
 
 portable: $(READY)
 	.venv/bin/python -m tests.portable
+
+fresh: $(READY)
+	.venv/bin/python -m tests.fresh
 
 bench: $(READY)
 	mkdir -p reports/benchmarks

@@ -98,7 +98,11 @@ def test_a_statement_can_be_read_aloud():
 
 
 def test_ten_years_of_nights_raise_a_false_alarm_with_a_chance_below_four_percent():
-    """The budget: each test's exact chance to go red though all is well, over 100 tests a night or all there are."""
+    """The budget: each test's exact chance to go red though all is well, over 100 tests a night or all there are.
+
+    It holds all tests whose chance is bounded beforehand. Exact tests and controls of properties draw nothing, and for
+    properties that are to hold the weekly run of `tests/fresh.py` counts.
+    """
     chances = {
         name: sequential.false_alarm(plan, asks=question.asks) for name, (_, question, plan) in statistical().items()
     }
