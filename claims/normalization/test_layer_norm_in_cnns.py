@@ -230,9 +230,9 @@ def test_control_contrast_without_a_norm(judge):
 def figure(measured: Measured, ax: Axes) -> None:
     """From batches of 32 layer norm errs more, from batches of two less; contrast it cannot see at all."""
     tasks = {
-        "digits, batches of 32": ("claim", "other", "error"),
-        "digits, batches of two": ("better_in_batches_of_two", "error", "other"),
-        "contrast of digits": ("worse_on_contrast", "batch_norm", "other"),
+        "batches of 32": ("claim", "other", "error"),
+        "batches of two": ("better_in_batches_of_two", "error", "other"),
+        "contrast": ("worse_on_contrast", "batch_norm", "other"),
     }
     for place, (task, (test, batch, layer)) in enumerate(tasks.items()):
         pairs = 100 * np.stack([measured[test][batch], measured[test][layer]], axis=1)
