@@ -16,7 +16,8 @@ from torch.nn.utils import parametrizations
 from claimlab.parts import initialisers
 from claimlab.parts.initialisers import Initialise
 from claimlab.parts.layers import Activation
-from claimlab.train.optimizers import SGD, Adam
+from claimlab.train.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSprop
+from claimlab.train.shampoo import Shampoo
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -81,7 +82,8 @@ class Parts:
     """Every part by its name, called as torch's own is called.
 
     The layers make a module, and `weight_norm` wraps one. `he_init`, `lecun_init`, `glorot_init` and `torch_init` draw
-    weights and biases (`claimlab.parts.initialisers`). `sgd` and `adam` make an optimizer from a list of parameters.
+    weights and biases (`claimlab.parts.initialisers`). The last ones, from `sgd` on, make an optimizer from a list of
+    parameters.
     """
 
     batch_norm_1d: Callable[..., nn.Module] = nn.BatchNorm1d
@@ -104,6 +106,11 @@ class Parts:
     torch_init: Initialise = initialisers.of_torch
     sgd: Callable[..., Any] = SGD
     adam: Callable[..., Any] = Adam
+    adamw: Callable[..., Any] = AdamW
+    adagrad: Callable[..., Any] = Adagrad
+    rmsprop: Callable[..., Any] = RMSprop
+    adadelta: Callable[..., Any] = Adadelta
+    shampoo: Callable[..., Any] = Shampoo
 
     def named(self, name: str) -> Any:
         """The part of the name; raises ValueError for an unknown one."""

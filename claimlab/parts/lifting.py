@@ -23,7 +23,8 @@ from torch.nn.utils import parametrizations
 from claimlab.parts.layers import Buffers, Layer, of_torch
 from claimlab.parts.norms import Running, weight_norm
 from claimlab.seeds import Seeds
-from claimlab.train.optimizers import SGD, Adam
+from claimlab.train.optimizers import TORCHS_OWN
+from claimlab.train.shampoo import Shampoo
 
 MakeOptimizer = Callable[[list[Tensor]], Any]
 
@@ -162,7 +163,8 @@ def lift_optimizer(make: MakeOptimizer, parameters: list[Tensor]) -> Any:
     """An optimizer of a block, `[S, ...]` each, that moves every seed as `make` would move that seed alone."""
     try:
         optimizer = make(parameters)
-        alike = type(optimizer) in (SGD, Adam) or not mixes(make)
+        known = type(optimizer) in TORCHS_OWN or (type(optimizer) is Shampoo and all(p.ndim > 2 for p in parameters))
+        alike = known or not mixes(make)
     except Exception:  # such as one that takes nothing but matrices, which a block has none of
         alike = False
     return optimizer if alike else OneASeed(make, parameters)

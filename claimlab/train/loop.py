@@ -103,7 +103,7 @@ def _narrow(working: list[Tensor], optim: Any, make: MakeOptimizer, stay: Tensor
     fresh = make(kept)
     for old, new in zip(working, kept, strict=True):
         fresh.state[new] = {
-            name: value[stay] if isinstance(value, Tensor) and value.shape == old.shape else value
+            name: value[stay] if isinstance(value, Tensor) and value.shape[:1] == old.shape[:1] else value
             for name, value in optim.state[old].items()
         }
     for old, new in zip(getattr(optim, "param_groups", ()), getattr(fresh, "param_groups", ()), strict=True):

@@ -307,6 +307,7 @@ BROKEN = [
 ]
 
 UNUSED = {"instance_norm_2d", "rnn", "lstm", "gru", "transformer_encoder_layer", "sigmoid", "lecun_init"}
+UNUSED |= {"adamw", "adagrad", "rmsprop", "adadelta", "shampoo"}
 """Parts that no claim is about yet."""
 
 
