@@ -9,7 +9,7 @@ from claimlab.nets.conv import conv, conv_bn_relu, conv_relu, fold, mean_pool, p
 from claimlab.nets.member import member
 from claimlab.nets.mlp import MLP
 from claimlab.nets.recurrent import gru, lstm, recurrent_parameters, rnn
-from claimlab.nets.residual import residual
+from claimlab.nets.residual import ResidualMLP, residual
 from claimlab.parts.norms import (
     Running,
     batch_norm,
@@ -24,6 +24,7 @@ from claimlab.parts.norms import (
 __all__ = [
     "CNN",
     "MLP",
+    "ResidualMLP",
     "Running",
     "batch_norm",
     "conv",

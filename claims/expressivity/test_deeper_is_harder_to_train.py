@@ -25,9 +25,8 @@ from claimlab import Claim, Rows, Seeds, Statistical, draw
 from claimlab.data.digits import CLASSES, Digits, digits
 from claimlab.measure.count import mlp_parameters
 from claimlab.measure.fit import cross_entropy
-from claimlab.nets import MLP, residual
-from claimlab.nets.mlp import affine
-from claimlab.parts import lift, parts
+from claimlab.nets import MLP, ResidualMLP
+from claimlab.parts import parts
 from claimlab.train import train
 
 if TYPE_CHECKING:
@@ -80,20 +79,20 @@ def trial(
     """
     assert mlp_parameters(fewer) == mlp_parameters(more)
     data = digits(seeds, n=images, n_test=0)
-    few = loss_after(seeds, MLP(fewer), data, skips=skips, rate=rate, steps=steps)
-    losses = torch.stack([loss_after(seeds, MLP(more), data, skips=skips, rate=each, steps=steps) for each in rates])
+    net = ResidualMLP if skips else MLP
+    few = loss_after(seeds, net(fewer), data, rate=rate, steps=steps)
+    losses = torch.stack([loss_after(seeds, net(more), data, rate=each, steps=steps) for each in rates])
     many, best = losses.min(dim=0)
     tuned = (best > 0) & (best < len(rates) - 1)
     win = (many - few >= WORSE) & tuned
     return Rows(win=win, premise=few < WORSE, fewer_layers=few, more_layers=many, best_rate=best)
 
 
-def loss_after(seeds: Seeds, net: MLP, data: Digits, *, skips: bool, rate: float, steps: int) -> Tensor:
+def loss_after(seeds: Seeds, net: MLP, data: Digits, *, rate: float, steps: int) -> Tensor:
     """The training loss `[S]` at that learning rate."""
-    function = partial(with_skips, net) if skips else net
     adam = partial(parts().adam, lr=rate)
-    fit = train(seeds, function, net.init(seeds), data.x, data.y, loss=cross_entropy, optimizer=adam, epochs=steps)
-    return cross_entropy(function(fit.parameters, data.x), data.y)
+    fit = train(seeds, net, net.init(seeds), data.x, data.y, loss=cross_entropy, optimizer=adam, epochs=steps)
+    return cross_entropy(net(fit.parameters, data.x), data.y)
 
 
 def learns(
@@ -114,18 +113,6 @@ def learns(
 def not_behind(logits: Tensor, labels: Tensor) -> Tensor:
     """Whether the loss is below what the claim calls worse, bool `[S]`."""
     return cross_entropy(logits, labels) < WORSE
-
-
-def with_skips(net: MLP, parameters: list[Tensor], x: Tensor) -> Tensor:
-    """The outputs `[S, N, 10]` of a net whose first layer is linear and whose other hidden layers add to their input.
-
-    The branches are scaled by one over their number, which keeps the activations' size at any depth (Hanin & Rolnick).
-    """
-    first, *hidden, last = net.layers(parameters)
-    activate, x = lift(net.activation), affine(x, *first)
-    for layer in hidden:
-        x = residual(lambda x, layer=layer: activate([], affine(x, *layer)), x, scale=1 / len(hidden))
-    return affine(x, *last)
 
 
 def test_claim(judge):
