@@ -39,22 +39,24 @@ def hessian(student: Tensor, teacher: Tensor) -> Tensor:
     """The loss's Hessian by the student's weights, flattened: `[..., n d, n d]`."""
     *batch, n, d = student.shape
     (lengths, u), (given, z) = _split(student), _split(teacher)
-    eye = torch.eye(d, dtype=u.dtype, device=u.device)
     outer = u[..., :, None] * u[..., None, :]
     cosine, sine, opening = _angles(u, u)
-    # Two units: ∂²f / ∂w ∂v.
+    # Two units: ∂²f / ∂w ∂v. In place, as there is a number for all pairs of weights.
     product = u[..., :, None, :, None] * u[..., None, :, None, :]
-    mixed = product + product.mT - cosine[..., None, None] * (outer[..., :, None, :, :] + outer[..., None, :, :, :])
-    blocks = opening[..., None, None] * eye + _inverse(sine)[..., None, None] * mixed
+    blocks = product + product.mT
+    for each in (outer[..., :, None, :, :], outer[..., None, :, :, :]):
+        blocks.addcmul_(cosine[..., None, None], each, value=-1)
+    blocks.mul_(_inverse(sine)[..., None, None]).diagonal(dim1=-2, dim2=-1).add_(opening[..., None])
     # A unit with itself: π from ½ |w|², and ∂²f / ∂w² for each of the others.
     others = torch.cat([u, z.expand(*batch, *z.shape)], dim=-2)
     weights = torch.cat([lengths.mT.expand_as(cosine), -given.mT.expand(*batch, n, -1)], dim=-1) / lengths
     cosine, sine, _ = (torch.cat(pair, dim=-1) for pair in zip((cosine, sine, opening), _angles(u, z), strict=True))
     p = others[..., None, :, :] - cosine[..., None] * u[..., None, :]
-    own = (weights * sine).sum(dim=-1)[..., None, None] * (eye - outer)
-    own = own + (p * (weights * _inverse(sine))[..., None]).mT @ p
+    along = (weights * sine).sum(dim=-1)
+    own = (p * (weights * _inverse(sine))[..., None]).mT @ p - along[..., None, None] * outer
+    own.diagonal(dim1=-2, dim2=-1).add_(math.pi + along[..., None])
     diagonal = torch.arange(n, device=u.device)
-    blocks[..., diagonal, diagonal, :, :] = math.pi * eye + own
+    blocks[..., diagonal, diagonal, :, :] = own
     return blocks.transpose(-3, -2).reshape(*batch, n * d, n * d) / (2 * math.pi)
 
 

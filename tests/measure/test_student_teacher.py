@@ -48,7 +48,7 @@ def test_a_batch_is_its_students_one_by_one():
 
 
 def test_one_unit_and_its_opposite():
-    """With one input the loss is known: half of E x² for relu(−x) against relu(x), a quarter of (3 − 1)² for relu(3x)."""
+    """Half of E x² for relu(−x) against relu(x), with one input, and a quarter of (3 − 1)² for relu(3x)."""
     one = torch.ones(1, 1, dtype=torch.float64)
     assert math.isclose(student_teacher.loss(-one, one).item(), 0.5, rel_tol=1e-12)
     assert math.isclose(student_teacher.loss(3 * one, one).item(), 0.25 * (3 - 1) ** 2, rel_tol=1e-12)
