@@ -36,8 +36,8 @@ class Surface:
     ) -> Tensor:
         """Whether Newton's method finds a strict minimum with a loss `above` something `within` reach, bool `[M]`.
 
-        Its gradient must have a norm below `gradient` and its Hessian no eigenvalue below `curvature`. Where the weights
-        have a gradient above `steepness` nothing is looked for.
+        Its gradient must have a norm below `gradient` and its Hessian no eigenvalue below `curvature`. It is looked for
+        only where the weights have a gradient below `steepness`.
         """
         found = torch.zeros(len(weights), dtype=torch.bool, device=weights.device)
         flat = (norm(self.gradient(weights)) < steepness) & (self.loss(weights) > above)
