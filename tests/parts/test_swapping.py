@@ -161,7 +161,37 @@ class Adam(torch.optim.Optimizer):
                 parameter -= group["lr"] * state["m"] / (1 - 0.9**t) / ((state["v"] / (1 - 0.999**t)).sqrt() + 1e-8)
 
 
+class TurnsBothSides(torch.optim.Optimizer):
+    """Shampoo of one matrix, its inverse fourth roots by singular values."""
+
+    def __init__(self, parameters, *, lr: float, eps: float = 1e-4):
+        super().__init__(parameters, {"lr": lr, "eps": eps})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                step = parameter.grad
+                for side, size in enumerate(parameter.shape):
+                    g = parameter.grad if side == 0 else parameter.grad.T
+                    seen = self.state[parameter].get(side, group["eps"] * torch.eye(size, dtype=g.dtype)) + g @ g.T
+                    self.state[parameter][side] = seen
+                    u, s, v = torch.linalg.svd(seen)
+                    step = ((u * s**-0.25) @ v @ step).T
+                parameter -= group["lr"] * step
+
+
 # Broken ones
+
+
+class NeverDecays(torch.optim.AdamW):
+    def __init__(self, parameters, *, weight_decay: float, **options: Any):
+        super().__init__(parameters, weight_decay=0.0, **options)
+
+
+class ForgetsToSum(torch.optim.RMSprop):
+    def __init__(self, parameters, **options: Any):
+        super().__init__(parameters, alpha=0.5, **options)
 
 
 class ForgetsEpsilon(BatchNorm):
@@ -250,6 +280,11 @@ STUCK = partial(supported, "optimization/test_loss_surface", "descent")
 NOT_STUCK = partial(refuted, "optimization/test_loss_surface", "descent", rectified=False)
 FAST_WITH_NOISE = partial(supported, "normalization/test_covariate_shift", "fast_though_unsteady")
 INTERPOLATES = partial(supported, "generalization/test_moons_table")
+DIVIDES = partial(
+    holds, "conditioning/test_diagonal_preconditioners", "all_follow", 6, (3, 2), True, 0.1, 1e-8, 0.1, False
+)
+ORTHOGONAL = partial(holds, "conditioning/test_shampoo_and_kfac", "first_step_is_orthogonal", 4, 3)
+TURNS = partial(holds, "conditioning/test_shampoo_and_kfac", "turns_along", 4, 3)
 
 FOUND: dict[str, list[Callable[[], bool]]] = {
     "batch_norm_1d": [NORMALISES, EVALUATES, ANY_SCALE],
@@ -265,6 +300,11 @@ FOUND: dict[str, list[Callable[[], bool]]] = {
     "glorot_init": [INTERPOLATES],
     "sgd": [ZERO_ERROR],
     "adam": [INTERPOLATES],
+    "adamw": [DIVIDES],
+    "adagrad": [DIVIDES],
+    "rmsprop": [DIVIDES],
+    "adadelta": [DIVIDES],
+    "shampoo": [ORTHOGONAL, TURNS],
 }
 """What claims find of a part, asked as cheaply as can be."""
 
@@ -282,6 +322,11 @@ TWINS = {
     "glorot_init": nn.init.xavier_uniform_,
     "sgd": Descent,
     "adam": Adam,
+    "adamw": torch.optim.AdamW,
+    "adagrad": torch.optim.Adagrad,
+    "rmsprop": torch.optim.RMSprop,
+    "adadelta": torch.optim.Adadelta,
+    "shampoo": TurnsBothSides,
 }
 
 BROKEN = [
@@ -304,10 +349,16 @@ BROKEN = [
     ("glorot_init", nn.init.zeros_, INTERPOLATES),
     ("sgd", StandsStill, ZERO_ERROR),
     ("adam", StandsStill, INTERPOLATES),
+    ("adam", torch.optim.AdamW, DIVIDES),
+    ("adamw", NeverDecays, DIVIDES),
+    ("adagrad", ForgetsToSum, DIVIDES),
+    ("rmsprop", ForgetsToSum, DIVIDES),
+    ("adadelta", ForgetsToSum, DIVIDES),
+    ("shampoo", ForgetsToSum, ORTHOGONAL),
+    ("shampoo", ForgetsToSum, TURNS),
 ]
 
 UNUSED = {"instance_norm_2d", "rnn", "lstm", "gru", "transformer_encoder_layer", "sigmoid", "lecun_init"}
-UNUSED |= {"adamw", "adagrad", "rmsprop", "adadelta", "shampoo"}
 """Parts that no claim is about yet."""
 
 
