@@ -121,20 +121,21 @@ def steps_taken(
     losses = Quadratic(loss.hessian.repeat(many, 1, 1), loss.start.repeat(many, 1, 1))
     w = losses.start.clone().requires_grad_()
     optimizer = lift_optimizer(partial(make, lr=1.0), [w])
-    needed = torch.full((many, size), budget, device=w.device)
+    left = []
     with torch.no_grad():
         w.grad = losses.gradient(w)
-        first = left = (w * w.grad).sum(dim=(1, 2))
+        first = (w * w.grad).sum(dim=(1, 2))
         for step in range(1, budget + 1):
             before = w.clone()
             optimizer.step()
-            w.copy_(before + rate * (w - before))
+            w.copy_(torch.lerp(before, w, rate))
             w.grad = losses.gradient(w)
-            left = (w * w.grad).sum(dim=(1, 2))
-            needed[(left <= target * first).view(many, size) & (needed == budget)] = step
-            if (needed < budget).any(dim=0).all():
-                break
-    far = (left / first).view(many, size).nan_to_num(nan=torch.inf, posinf=torch.inf)
+            left.append((w * w.grad).sum(dim=(1, 2)) / first)
+            if step % 10 == 0 and (torch.stack(left[-10:]) <= target).any(dim=0).view(many, size).any(dim=0).all():
+                break  # of late every seed was there at some rate
+    there = torch.stack(left) <= target
+    needed = torch.where(there.any(dim=0), there.int().argmax(dim=0) + 1, budget).view(many, size)
+    far = left[-1].view(many, size).nan_to_num(nan=torch.inf, posinf=torch.inf)
     far = torch.where(needed < budget, needed - budget, far)  # who is there comes before who is not, the first first
     best = far.argmin(dim=0)
     return Taken(needed.gather(0, best[None])[0], all_rates[best], (best > 0) & (best < many - 1))
