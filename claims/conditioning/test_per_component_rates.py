@@ -43,10 +43,9 @@ CLAIM = Claim(
     version=1,
     finding="scoped",
     says="Where the Hessian is badly conditioned, the best learning rate is higher for some gradient components.",
-    statement="On a quadratic with its curvatures along the axes and condition number κ, gradient descent with one "
-    "rate shrinks the error at best by (κ − 1) / (κ + 1) a step; with one over its curvature as the rate of each "
-    "component it ends in the minimum after one. Turned by 45 degrees, two curvatures are as badly conditioned, and no "
-    "rates of the components beat a single one.",
+    statement="On a quadratic of condition number κ with its curvatures along the axes, gradient descent with one rate "
+    "shrinks the error at best by (κ − 1) / (κ + 1) a step; with a rate for each component, one over its curvature, it "
+    "ends in the minimum after one. Turned by 45 degrees, no rates of two components beat a single one.",
     reason="Rates of the components are a diagonal matrix, which undoes a Hessian that is diagonal, as for words of "
     "different frequency. A Hessian can be badly conditioned with the same curvature in every component, and then no "
     "component wants a higher rate.",
