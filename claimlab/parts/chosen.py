@@ -96,6 +96,7 @@ class Parts:
     lstm: Callable[..., nn.Module] = nn.LSTM
     gru: Callable[..., nn.Module] = nn.GRU
     transformer_encoder_layer: Callable[..., nn.Module] = nn.TransformerEncoderLayer
+    embedding: Callable[..., nn.Module] = nn.Embedding
     relu: Activation = nn.ReLU
     tanh: Activation = nn.Tanh
     sigmoid: Activation = nn.Sigmoid
