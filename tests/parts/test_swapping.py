@@ -20,6 +20,7 @@ from claimlab.declare.modules import load
 from claimlab.parts import Parts, swapped
 from claimlab.parts.initialisers import fans
 from claimlab.seeds import Seeds
+from tests.parts import twins
 
 CLAIMS = Path(__file__).parents[2] / "claims"
 
@@ -109,6 +110,11 @@ class Relu(nn.Module):
 class Tanh(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return 2 * torch.sigmoid(2 * x) - 1
+
+
+class Sigmoid(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return 1 / (1 + (-x).exp())
 
 
 class Identity(nn.Module):
@@ -280,6 +286,13 @@ STUCK = partial(supported, "optimization/test_loss_surface", "descent")
 NOT_STUCK = partial(refuted, "optimization/test_loss_surface", "descent", rectified=False)
 FAST_WITH_NOISE = partial(supported, "normalization/test_covariate_shift", "fast_though_unsteady")
 INTERPOLATES = partial(supported, "generalization/test_moons_table")
+LAGS = partial(supported, "conditioning/test_vanishing_gradients", "first_layer_lags", activation="sigmoid", bias=False)
+SHRINKS = partial(holds, "conditioning/test_vanishing_recurrent", "shrinks", 3, 5)
+DOUBLES = partial(holds, "conditioning/test_vanishing_recurrent", "doubles_at_every_step")
+CELL = partial(holds, "conditioning/test_vanishing_recurrent", "cell_keeps_what_the_forget_gates_let", 3, 5)
+GATED = partial(supported, "conditioning/test_vanishing_recurrent", "over_time", asked="kept", gate_bias=5.0)
+OCCURRING = partial(holds, "conditioning/test_rare_words", "rows_with_a_gradient", (0, 2, 2, 5))
+PADDED = partial(OCCURRING, padding_idx=0, which="occurring but for padding")
 DIVIDES = partial(
     holds, "conditioning/test_diagonal_preconditioners", "all_follow", 6, (3, 2), True, 0.1, 1e-8, 0.1, False
 )
@@ -292,8 +305,13 @@ FOUND: dict[str, list[Callable[[], bool]]] = {
     "layer_norm": [SAMPLE_BY_SAMPLE, ONE_SEQUENCE, ONE_SEQUENCE_IN_A_TRANSFORMER],
     "group_norm": [NO_BATCH, SMALL_BATCHES_WILL_DO],
     "weight_norm": [DECOUPLES, FROM_DATA],
+    "rnn": [SHRINKS, DOUBLES],
+    "lstm": [CELL, partial(GATED, layer="lstm")],
+    "gru": [partial(GATED, layer="gru")],
+    "embedding": [OCCURRING, PADDED],
     "relu": [ZERO_ERROR, STUCK],
     "tanh": [ONE_SEQUENCE],
+    "sigmoid": [LAGS],
     "identity": [NOT_STUCK],
     "he_init": [ZERO_ERROR],
     "torch_init": [FAST_WITH_NOISE],
@@ -314,8 +332,13 @@ TWINS = {
     "layer_norm": LayerNorm,
     "group_norm": GroupNorm,
     "weight_norm": weight_norm,
+    "rnn": twins.RNN,
+    "lstm": twins.LSTM,
+    "gru": twins.GRU,
+    "embedding": twins.Embedding,
     "relu": Relu,
     "tanh": Tanh,
+    "sigmoid": Sigmoid,
     "identity": Identity,
     "he_init": partial(nn.init.kaiming_normal_, nonlinearity="relu"),
     "torch_init": Drawn(lambda fan_in, fan_out: 1 / (3 * fan_in)),
@@ -340,9 +363,15 @@ BROKEN = [
     ("group_norm", GroupsOfTheBatch, NO_BATCH),
     ("weight_norm", partial(weight_norm, by=KeepsTheLength), DECOUPLES),
     ("weight_norm", partial(weight_norm, by=KeepsTheLength), FROM_DATA),
+    ("rnn", twins.Linear, DOUBLES),
+    ("lstm", twins.NeverForgets, CELL),
+    ("gru", twins.GateTurnedRound, partial(GATED, layer="gru")),
+    ("embedding", twins.Smears, OCCURRING),
+    ("embedding", twins.LearnsPadding, PADDED),
     ("relu", Dead, ZERO_ERROR),
     ("relu", nn.Identity, STUCK),
     ("tanh", Dead, ONE_SEQUENCE),
+    ("sigmoid", nn.Identity, LAGS),
     ("identity", nn.ReLU, NOT_STUCK),
     ("he_init", nn.init.zeros_, ZERO_ERROR),
     ("torch_init", nn.init.zeros_, FAST_WITH_NOISE),
@@ -358,7 +387,7 @@ BROKEN = [
     ("shampoo", ForgetsToSum, TURNS),
 ]
 
-UNUSED = {"instance_norm_2d", "rnn", "lstm", "gru", "transformer_encoder_layer", "sigmoid", "lecun_init"}
+UNUSED = {"instance_norm_2d", "transformer_encoder_layer", "lecun_init"}
 """Parts that no claim is about yet."""
 
 
