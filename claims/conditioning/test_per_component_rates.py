@@ -218,6 +218,11 @@ def with_rates() -> st.SearchStrategy[tuple[World, Fraction, Fraction]]:
     return st.tuples(worlds(), fractions(-1, 2), fractions(-1, 2))
 
 
+UNEQUAL = World((Fraction(1), Fraction(4)), rate=Fraction(1, 4))
+EQUAL = World((Fraction(4), Fraction(4)), rate=Fraction(1, 4))
+OWN_RATES = (UNEQUAL, Fraction(1), Fraction(1))  # in units of one over the curvature
+
+
 def test_claim(judge):
     """Two to five curvatures, in rational arithmetic: one step with the rates 1 / lᵢ; any single rate leaves more."""
     judge(own_rates_are_needed_and_enough, given=worlds()).supports()
@@ -225,12 +230,12 @@ def test_claim(judge):
 
 def test_control_turned(judge):
     """Two of the curvatures turned: no rates of the components solve it in one step."""
-    judge(own_rates_are_needed_and_enough, given=worlds(), turned=True).refutes()
+    judge(own_rates_are_needed_and_enough, given=worlds(), example=UNEQUAL, turned=True).refutes()
 
 
 def test_control_equal_curvatures(judge):
     """With κ = 1 a single rate is enough."""
-    judge(own_rates_are_needed_and_enough, given=worlds(equal=True)).refutes()
+    judge(own_rates_are_needed_and_enough, given=worlds(equal=True), example=EQUAL).refutes()
 
 
 def test_turned_by_45_degrees_no_rates_help(judge):
@@ -239,7 +244,7 @@ def test_turned_by_45_degrees_no_rates_help(judge):
 
 
 def test_control_not_turned(judge):
-    judge(beaten_by_none, given=with_rates(), turned=False).refutes()
+    judge(beaten_by_none, given=with_rates(), example=OWN_RATES, turned=False).refutes()
 
 
 @pytest.mark.exact

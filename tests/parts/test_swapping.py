@@ -362,7 +362,6 @@ BROKEN = [
     ("layer_norm", OverTheBatch, ONE_SEQUENCE),
     ("group_norm", GroupsOfTheBatch, NO_BATCH),
     ("weight_norm", partial(weight_norm, by=KeepsTheLength), DECOUPLES),
-    ("weight_norm", partial(weight_norm, by=KeepsTheLength), FROM_DATA),
     ("rnn", twins.Linear, DOUBLES),
     ("lstm", twins.NeverForgets, CELL),
     ("gru", twins.GateTurnedRound, partial(GATED, layer="gru")),
