@@ -4,7 +4,7 @@ Slide: Polynomial regression. The deck's sample of 200 points is fitted with pol
 the error of 5-fold cross-validation explodes. The deck's own table, recomputed below, says what the figure hides: 1.08
 is the mean of five folds whose standard deviation is 1.85. Four of the folds are as good as at degree 10.
 
-Is that the deck's luck? Each seed below draws sixty samples. On the mean of their errors the deck is right, on the
+Is that the deck's luck? Each seed below draws eighty samples. On the mean of their errors the deck is right, on the
 median it is not: the mean is made by the few samples, or folds, where the polynomial has to guess what lies between two
 of the rare points left of 0, or beyond the last of them.
 
@@ -101,7 +101,7 @@ def ridge(gram: Tensor, moment: Tensor, penalty: float) -> Tensor:
 
 
 def mean_explodes(
-    seeds: Seeds, *, degree: int = 25, penalty: float = PENALTY, legendre: bool = False, samples: int = 60
+    seeds: Seeds, *, degree: int = 25, penalty: float = PENALTY, legendre: bool = False, samples: int = 80
 ) -> Rows:
     """A win: the mean cross-validation error over samples is more than twice the median."""
     validation, _ = errors(seeds, degree=degree, penalty=penalty, legendre=legendre, samples=samples)
@@ -110,7 +110,7 @@ def mean_explodes(
 
 
 def median_is_level(
-    seeds: Seeds, *, low: int = 10, high: int = 25, penalty: float = PENALTY, legendre: bool = False, samples: int = 60
+    seeds: Seeds, *, low: int = 10, high: int = 25, penalty: float = PENALTY, legendre: bool = False, samples: int = 80
 ) -> Rows:
     """A win: the median risk over samples is level from the low degree to the high one.
 
@@ -128,12 +128,12 @@ def median_is_level(
 
 
 def test_claim(judge):
-    """The mean of sixty cross-validation errors at degree 25 is more than twice their median."""
+    """The mean of eighty cross-validation errors at degree 25 is more than twice their median."""
     judge(mean_explodes).supports()
 
 
 def test_the_median_is_level(judge):
-    """The medians of sixty risks at degrees 10 and 25 differ by less than .0288, a fifth of what noise costs."""
+    """The medians of eighty risks at degrees 10 and 25 differ by less than .0288, a fifth of what noise costs."""
     judge(median_is_level).supports()
 
 
@@ -220,7 +220,7 @@ def figure(measured: Measured, ax: Axes) -> None:
     for place, (name, test) in enumerate(arms.items()):
         samples = measured[test]["sample"].flatten()
         draw.dots(ax, place - 0.15, samples, name.replace("\n", " "), width=0.5)
-        draw.dots(ax, place + 0.25, measured[test]["mean"], "mean of sixty samples", style="C3D", width=0.1)
+        draw.dots(ax, place + 0.25, measured[test]["mean"], "mean of eighty samples", style="C3D", width=0.1)
         draw.dots(ax, place + 0.4, measured[test]["median"], "median", style="C2s", width=0.1)
     draw.level(ax, BAYES_RISK, "noise alone")
     draw.names(ax.xaxis, arms)
