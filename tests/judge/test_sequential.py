@@ -119,6 +119,16 @@ def test_a_false_alarm_is_any_verdict_but_the_right_one():
     assert sequential.false_alarm(DEFAULT, asks="refutes") == 1 - sequential.characteristic(DEFAULT, 0.05).refuted
 
 
+def test_false_alarms_by_hand():
+    """One seed that decides at once, or that decides only if it wins: whatever is not the right verdict is an alarm."""
+    at_once = Statistical(holds=0.9, broken=0.5, false_fail=0.3, false_pass=0.6, max_seeds=1, block=1)
+    assert sequential.false_alarm(at_once, asks="supports") == pytest.approx(0.1)
+    assert sequential.false_alarm(at_once, asks="refutes") == pytest.approx(0.05), "controls win so often at most"
+    if_it_wins = Statistical(holds=0.9, broken=0.5, false_fail=0.01, false_pass=0.6, max_seeds=1, block=1)
+    assert sequential.false_alarm(if_it_wins, asks="supports") == pytest.approx(0.1), "unresolved is red, too"
+    assert sequential.false_alarm(if_it_wins, asks="refutes") == pytest.approx(1.0)
+
+
 @pytest.mark.parametrize(("win", "verdict", "n"), [(True, SUPPORTED, 11), (False, REFUTED, 7)])
 def test_unanimous_seeds_end_early(win, verdict, n):
     for given_seeds in range(n):
@@ -155,6 +165,21 @@ def test_the_path_is_the_log_likelihood_ratio():
 def test_clopper_pearson_is_scipys(wins, n, confidence):
     interval = binomtest(wins, n).proportion_ci(confidence, method="exact")
     assert sequential.clopper_pearson(wins, n, confidence=confidence) == pytest.approx((interval.low, interval.high))
+
+
+def test_intervals_by_hand():
+    """At the ends of the interval the outcome, or one further out, has a chance of 2.5 %."""
+    assert sequential.clopper_pearson(0, 10) == pytest.approx((0, 1 - 0.025**0.1))
+    assert sequential.clopper_pearson(10, 10) == pytest.approx((0.025**0.1, 1))
+    # One of two: one win or two have the chance 1 - (1 - p)², one win or none 1 - p².
+    assert sequential.clopper_pearson(1, 2) == pytest.approx((1 - 0.975**0.5, 0.975**0.5))
+
+
+@pytest.mark.parametrize("asks", ["supports", "refutes"])
+def test_fewer_than_59_seeds_certify_nothing(asks):
+    """If all agree the bound is .05 ** (1 / n), which comes up to .95 at n = 58.4."""
+    for n in (1, 10, 58, 59, 100):
+        assert sequential.certifies(n if asks == "supports" else 0, n, DEFAULT, asks=asks) is (n >= 59)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import shlex
 
 from claimlab import Statistical
 from claimlab.records.record import lost
-from tests.plugin.project import Bench, assert_no_frame_of_ours, draws, exact, shown, worlds
+from tests.plugin.project import Bench, assert_no_frame_of_ours, case, draws, exact, shown, worlds
 
 
 def test_a_failure_shows_the_statement_the_seeds_that_lost_and_a_command_that_works(bench: Bench):
@@ -86,6 +86,16 @@ def test_a_control_whose_premise_holds_is_refuted_as_ever(bench: Bench):
     bench.write("drawn", **draws(returns="Rows(win=draw < bound, premise=draw < 9, draw=draw)"))
     bench.run("claims").assert_outcomes(passed=2)
     assert bench.record("sec/drawn").rows["premise"] == [True] * 16
+
+
+def test_a_control_is_red_if_the_world_it_names_does_not_refute_it(bench: Bench):
+    parts = worlds()
+    control = case("judge(check, given=st.integers(0, 1000), example=699, bound=700).refutes()", name="test_control")
+    bench.write("small", **parts | {"tests": [parts["tests"][0], control]})
+    result = bench.run("claims")
+    result.assert_outcomes(passed=1, failed=1)
+    assert "sec/small: The world that the test names does not refute it; 700 does." in shown(result)
+    assert bench.record("sec/small", "test_control").verdict == "ERROR"
 
 
 BAD_ROWS = [
