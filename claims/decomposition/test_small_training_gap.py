@@ -28,6 +28,7 @@ from torch import Tensor
 
 from claimlab import Certificate, Claim, Exact, Rows, Seeds, draw
 from claimlab.data.moons import Moons, two_moons
+from claimlab.data.overlap import are_new
 from claimlab.measure.fit import accuracy, interpolates, logistic
 from claimlab.measure.risks import Predictor, distribution, empirical_risk, erm, risk, samples, zero_one
 from claimlab.nets import MLP
@@ -43,7 +44,7 @@ CLAIM = Claim(
     id="decomposition/small-training-gap-means-similar-risk",
     covers=("A5",),
     slide="Decomposition of the Error",
-    version=2,
+    version=3,
     finding="false",
     says="An optimizer that stops within ρ of the least training error Eₙ(fₙ) finds a function f̃ whose expected error "
     "is about that of the minimiser.",
@@ -124,7 +125,7 @@ def nets(
     """A seed draws the points and the initialisation, which both nets share. It is a win where the deck is right.
 
     The second net is trained until it is right on the clean points and has taken on two thirds of the wrong labels. The
-    premise is that both nets are within ρ of the least training error.
+    premise is that both nets are within ρ of the least training error, and that new points are new to either.
     """
     clean, wrong = half_moons(seeds, points=points, fresh=fresh)
     net = MLP((2, width, width, 1))
@@ -138,7 +139,7 @@ def nets(
     rho = (accuracy(outputs[0], clean.y) - accuracy(outputs[1], clean.y)).abs()
     errors = [1 - accuracy(net(arm.parameters, clean.x_test), clean.y_test) for arm in (first, second)]
     gap = (errors[1] - errors[0]).abs()
-    within = (rho <= RHO) & interpolates(outputs[0], clean.y)
+    within = (rho <= RHO) & interpolates(outputs[0], clean.y) & are_new(clean.x_test, both[0])
     return Rows(win=gap < CLOSE, premise=within, rho=rho, gap=gap, error=errors[0], poisoned_error=errors[1])
 
 
@@ -160,7 +161,7 @@ def least_squares(seeds: Seeds, *, units: int = 0, points: int = 30, fresh: int 
 
     The weights on 1 and the two coordinates, or on so many fixed random ReLU units, are fitted to the clean points
     (wₙ) and to all points (w'), with minimum norm. From wₙ go towards w' until w' or the tolerance is reached. The
-    premise is that the one or the other was.
+    premise is that the one or the other was, and that new points are new.
     """
     clean, wrong = half_moons(seeds, points=points, fresh=fresh)
     x, x_test = features(seeds, clean.x, units), features(seeds, clean.x_test, units)
@@ -176,7 +177,8 @@ def least_squares(seeds: Seeds, *, units: int = 0, points: int = 30, fresh: int 
         for data, labels in ((x, y), (x_test, y_test))
     )
     used_up = (rho - rise.clamp(max=RHO)[:, 0, 0]).abs() <= RHO / 1000
-    return Rows(win=gap.abs() < CLOSE_SQUARES, premise=used_up, rho=rho, gap=gap)
+    new = are_new(clean.x_test, torch.cat([clean.x, wrong.x], dim=1))
+    return Rows(win=gap.abs() < CLOSE_SQUARES, premise=used_up & new, rho=rho, gap=gap)
 
 
 def features(seeds: Seeds, x: Tensor, units: int) -> Tensor:

@@ -31,6 +31,7 @@ from torch import Tensor
 
 from claimlab import Certificate, Claim, Rows, Seeds, Statistical, draw
 from claimlab.data.digits import CLASSES, digits
+from claimlab.data.overlap import are_new
 from claimlab.measure.fit import accuracy, cross_entropy, interpolates
 from claimlab.nets import MLP
 from claimlab.parts import parts
@@ -45,7 +46,7 @@ CLAIM = Claim(
     id="sgd/a-tenth-gives-nearly-the-full-gradient",
     covers=("G2",),
     slide="BTW: why minibatch SGD?",
-    version=2,
+    version=3,
     finding="scoped",
     says="Samples carry redundant gradient information; without it a net could not generalise, nor learn at all.",
     statement=(
@@ -119,8 +120,8 @@ def fits_without_redundancy(
 ) -> Rows:
     """A seed draws the images, their random labels, the initialisation and the batch order.
 
-    The premise is that there is no redundancy, as a tenth is far from the whole, and that the net has learned some of
-    the labels.
+    The premise is that there is no redundancy, as a tenth is far from the whole, that the net has learned some of the
+    labels, and that new images are new.
     """
     world = digits(seeds, n=images, n_test=1000)
     y = seeds.integers("labels", images, high=CLASSES)
@@ -135,7 +136,7 @@ def fits_without_redundancy(
     test_accuracy = accuracy(net(fit.parameters, world.x_test), world.y_test)
     return Rows(
         win=(train_accuracy == 1) & (test_accuracy <= AT_CHANCE),
-        premise=(cosine < NEAR) & (train_accuracy > AT_CHANCE),
+        premise=(cosine < NEAR) & (train_accuracy > AT_CHANCE) & are_new(world.x_test, world.x),
         cosine=cosine,
         train_accuracy=train_accuracy,
         test_accuracy=test_accuracy,

@@ -18,6 +18,7 @@ from claimlab.data.noisy_sine import (
     noisy_sine,
     true_function,
 )
+from claimlab.data.overlap import are_new
 from claimlab.seeds import Seeds
 
 SEEDS = Seeds("tests/data", 1, "pinned", tuple(range(6)), dtype=torch.float64)
@@ -170,6 +171,41 @@ def test_digits_are_centred_on_the_training_images():
 def test_too_many_digits_are_refused_with_the_number_there_are():
     with pytest.raises(ValueError, match=r"there are 1797 digits, fewer than the 1500 \+ 298 asked for"):
         digits(SEEDS, n=1500, n_test=298)
+
+
+# -- what is new ---------------------------------------------------------------------------------------------------
+
+
+WORLDS = {
+    "moons": lambda seeds: two_moons(seeds),
+    "digits": lambda seeds: digits(seeds, n=500, n_test=1297),
+    "mnist1d": lambda seeds: mnist1d(seeds, n=1500, n_test=500),
+}
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_no_test_sample_is_a_training_sample(name):
+    world = WORLDS[name](SEEDS)
+    assert are_new(world.x_test, world.x).tolist() == [True] * len(SEEDS)
+
+
+def test_no_sample_of_the_sine_is_drawn_twice_nor_on_the_grid():
+    train, test = (noisy_sine(SEEDS, name, 200)[0] for name in ("train", "test"))
+    assert are_new(torch.cat([test, evaluation_grid(SEEDS)], dim=1), train).tolist() == [True] * len(SEEDS)
+
+
+def test_no_test_point_of_the_decks_moons_is_a_training_point():
+    x, _, x_test, _ = (torch.from_numpy(part)[None] for part in deck_moons())
+    assert are_new(x_test, x).tolist() == [True]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_one_sample_that_leaked_is_noticed_in_its_seed(dtype):
+    world = digits(SEEDS.to(dtype=dtype), n=500, n_test=297)
+    world.x_test[2, 100] = world.x[2, 7]
+    world.x_test[4, 100] = world.x[3, 7]  # another seed's, standardised in its way
+    world.x_test[5, 100] = world.x_test[5, 101]  # the same twice, and new
+    assert are_new(world.x_test, world.x).tolist() == [True, True, False, True, True, True]
 
 
 # -- all of them ---------------------------------------------------------------------------------------------------
