@@ -168,7 +168,7 @@ def test_control_leaky_units(judge):
 
 
 def test_linear_regression_has_the_guarantee(judge):
-    """Two samples, three weights: from anywhere, a step leaves a share of the loss that is below 1 and always the same."""
+    """Two samples, three weights: a step from anywhere leaves a share of the loss below 1, always the same."""
     judge(a_step_always_helps, given=worlds()).supports()
 
 
