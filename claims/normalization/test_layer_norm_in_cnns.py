@@ -87,7 +87,7 @@ class World:
     layers: int = 4
     channels: int = 16
     samples: int = 512
-    test_samples: int = 1024
+    test_samples: int = 1280
     batch: int = 32
     rates: tuple[float, float, float] = (0.02, 0.1, 0.7)
     passes: int = 4
@@ -177,9 +177,9 @@ def worse_on_contrast(
     *,
     instead: Norm = "group",
     samples: int = 768,
-    test_samples: int = 1024,
+    test_samples: int = 512,
     left: float = 0.25,
-    rate: float = 0.05,
+    rate: float = 0.06,
     world: World = ON_CONTRAST,
 ) -> Rows:
     """Whether the norm taken `instead` of batch norm falls behind it, after a pass, when the label is the contrast."""
@@ -193,7 +193,7 @@ def test_claim(judge):
 
     Four 3 × 3 convolutions of 16 channels (strides 2, 2, then 1; He init; no biases), 512 images, SGD with momentum
     0.9, 4 passes at learning rate 0.1 and 1 at 0.02. Then both have fitted all but 5 % of the training set, and layer
-    norm errs on at least a quarter of a point more of 1024 new images. At the rates 0.02 and 0.7 it errs more still.
+    norm errs on at least a quarter of a point more of 1280 new images. At the rates 0.02 and 0.7 it errs more still.
     """
     judge(worse).supports()
 
@@ -215,7 +215,7 @@ def test_worse_on_contrast(judge):
     """For the deck: layer norm cannot see what batch norm learns in one pass.
 
     Three convolutions, and 768 images of which half are dimmed to a quarter of their contrast; the dimmed ones are to
-    be told. After one pass at rate 0.05 layer norm is more than 25 points behind batch norm, in fact the whole way to
+    be told. After one pass at rate 0.06 layer norm is more than 25 points behind batch norm, in fact the whole way to
     chance.
     """
     judge(worse_on_contrast).supports()
