@@ -1,4 +1,4 @@
-"""What least squares can expect of a sample, in closed form.
+"""What least squares can expect of a sample, in closed form, and what it makes of samples that are drawn.
 
 Inputs x have p independent standard normal features; labels are y = <x, w> + e, with noise e of mean zero, independent
 of x. A linear predictor with weights v has the risk E(v) = |v - w|^2 + var(e), which is least for v = w. From n
@@ -21,6 +21,11 @@ Sources: Breiman and Freedman 1983 (p < n); Belkin, Hsu and Xu 2020 (arXiv 1903.
 import math
 from fractions import Fraction
 
+import torch
+from torch import Tensor
+
+from claimlab.seeds import Seeds
+
 Rational = int | Fraction
 
 
@@ -40,3 +45,18 @@ def estimation_error(n: int, p: int, *, noise: Rational, signal: Rational = 0) -
 def training_error(n: int, p: int, *, noise: Rational) -> Fraction:
     """E[E_n(f_n)] of p features from n examples."""
     return noise * max(Fraction(0), 1 - Fraction(p, n))
+
+
+def drawn_errors(seeds: Seeds, n: int, p: int, *, noise: float, samples: int = 4000) -> tuple[Tensor, Tensor]:
+    """The estimation and the training error of least squares itself, each the mean over samples of a seed, `[S]`.
+
+    The true weights are (1, 0, ..., 0), so that the signal is 1. The estimation error is that of the weights found:
+    nothing is averaged over new examples.
+    """
+    x = seeds.normal(f"x.{n}.{p}", samples, n, p)
+    y = x[..., :1] + math.sqrt(noise) * seeds.normal(f"noise.{n}.{p}", samples, n, 1)
+    solve = torch.linalg.solve
+    weights = solve(x.mT @ x, x.mT @ y) if n > p else x.mT @ solve(x @ x.mT, y)
+    training = (x @ weights - y).square().mean(dim=(1, 2, 3))
+    weights[..., 0, :] -= 1
+    return weights.square().sum(dim=(2, 3)).mean(dim=1), training

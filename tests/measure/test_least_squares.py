@@ -5,8 +5,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 
-from claimlab.measure.least_squares import estimation_error, training_error
+from claimlab.measure.least_squares import drawn_errors, estimation_error, training_error
+from claimlab.seeds import Seeds
 
 
 @pytest.mark.parametrize(("n", "p"), [(12, 1), (12, 4), (15, 7), (4, 14), (1, 9)])
@@ -39,3 +41,20 @@ def test_infinite_next_to_the_threshold_and_only_with_noise():
 
 def test_training_error_is_zero_from_the_threshold_on():
     assert [training_error(4, p, noise=2) for p in (1, 2, 3, 4, 5)] == [Fraction(3, 2), 1, Fraction(1, 2), 0, 0]
+
+
+@pytest.mark.parametrize(("n", "p"), [(6, 2), (2, 6)])
+def test_drawn_errors_are_those_of_least_squares_one_by_one(n, p):
+    """Over the same five samples of two seeds, by numpy."""
+    seeds = Seeds("tests/least_squares", 1, "pinned", (0, 1), dtype=torch.float64)
+    estimation, training = drawn_errors(seeds, n, p, noise=4.0, samples=5)
+    x, noise = (seeds.normal(f"{name}.{n}.{p}", 5, n, last).numpy() for name, last in (("x", p), ("noise", 1)))
+    for seed in range(2):
+        errors = []
+        for inputs, off in zip(x[seed], noise[seed], strict=True):
+            targets = inputs[:, 0] + 2 * off[:, 0]
+            weights = np.linalg.lstsq(inputs, targets)[0]
+            loss = np.square(weights - np.eye(p)[0]).sum()
+            errors.append((loss, np.square(inputs @ weights - targets).mean()))
+        for drawn, expected in zip((estimation, training), np.mean(errors, axis=0), strict=True):
+            assert drawn[seed].item() == pytest.approx(expected, rel=1e-9, abs=1e-12)
