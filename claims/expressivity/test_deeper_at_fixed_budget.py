@@ -41,7 +41,7 @@ CLAIM = Claim(
     id="expressivity/deeper-at-a-fixed-parameter-budget",
     covers=("C7",),
     slide="For a fixed param budget, deeper is better",
-    version=1,
+    version=2,
     finding="scoped",
     says="With the same number of parameters, a deeper net is better: it can cut its input into more linear regions.",
     statement="Within one budget of parameters some ReLU net of two inputs and two hidden layers can have more linear "
@@ -196,14 +196,17 @@ def counts_are(
 def bounds_stand(*, nets: Sequence[list[Layer]], folding: Sequence[Widths], room: int = 0) -> Certificate:
     """Whether no net has more activation regions than the upper bound, or than that less some `room`.
 
-    And whether nets that fold the square have as many linear regions as the lower bound promises, or `room` more.
+    And whether nets that fold the square have as many linear regions as the lower bound promises, or `room` more, and
+    the lower bound nowhere promises more than the upper one allows, up to eight layers of six units.
     """
     most = [at_most(tuple(len(biases) for _, biases in net[:-1])) for net in nets]
     regions = [len(regions_on_polygon(net, LARGE_SQUARE)) for net in nets]
     promised = [at_least(widths) for widths in folding]
     folded = [counted(square_folding_net, widths)[2] for widths in folding]
+    deep = [(6,) * layers for layers in range(1, 9)]
     return Certificate(
-        all(count <= bound - room for count, bound in zip(regions, most, strict=True))
+        all(at_least(widths) <= at_most(widths) for widths in deep)
+        and all(count <= bound - room for count, bound in zip(regions, most, strict=True))
         and all(count >= bound + room for count, bound in zip(folded, promised, strict=True)),
         at_most=most,
         regions=regions,
@@ -244,7 +247,8 @@ def test_counts(judge):
 def test_bounds_are_attained(judge):
     """Nets of one, two and three layers have just as many regions as the upper bound allows, and (6, 6) as the lower.
 
-    So neither can be wrong in favour of the claim without a net to show it.
+    So neither can be wrong in favour of the claim without a net to show it; and up to eight layers of six units none
+    contradicts the other.
     """
     judge(bounds_stand, nets=ATTAINING, folding=[(6, 6)]).supports()
 
