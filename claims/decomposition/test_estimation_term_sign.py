@@ -58,8 +58,8 @@ CLAIM = Claim(
     finding="false",
     says="The estimation error, which is the training error Eₙ(fₙ) less the least expected error in the class, falls "
     "when n grows and can rise when the class grows.",
-    statement="Training error less the least expected error of the class, as on the slide, is never positive on average "
-    "and never lower for one more example; for least squares it is −p / n. With expected errors alone it is "
+    statement="Training error less the least expected error of the class, as on the slide, is never positive on "
+    "average and never lower for one more example; for least squares it is −p / n. With expected errors alone it is "
     "p / (n − p − 1), which falls with every example and rises with every feature. With the class, the slide's "
     "difference can rise, too.",
     reason="The slide puts the training error of fₙ where the paper it cites has the expected risk. On its own "
