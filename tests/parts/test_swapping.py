@@ -245,19 +245,19 @@ def claim(path: str) -> ModuleType:
     return load(CLAIMS / f"{path}.py")
 
 
-def wins(path: str, trial: str, **world: Any) -> list[bool]:
-    """Of three seeds of the claim."""
+def all_come_out(path: str, trial: str, *, win: bool, **world: Any) -> bool:
+    """Whether three seeds of the claim do so, with what the trial takes for granted."""
     module = claim(path)
-    seeds = Seeds(module.CLAIM.id, module.CLAIM.version, "pinned", (0, 1, 2))
-    return getattr(module, trial)(seeds, **world).win.tolist()
+    rows = getattr(module, trial)(Seeds(module.CLAIM.id, module.CLAIM.version, "pinned", (0, 1, 2)), **world)
+    return bool((rows.win == win).all()) and (rows.premise is None or bool(rows.premise.all()))
 
 
 def supported(path: str, trial: str = "trial", **world: Any) -> bool:
-    return all(wins(path, trial, **world))
+    return all_come_out(path, trial, win=True, **world)
 
 
 def refuted(path: str, trial: str = "trial", **world: Any) -> bool:
-    return not any(wins(path, trial, **world))
+    return all_come_out(path, trial, win=False, **world)
 
 
 def holds(path: str, predicate: str, *world: Any, **options: Any) -> bool:
