@@ -126,7 +126,7 @@ def no_point_suits_all(world: World, *, noise: bool = True) -> Certificate:
 
 
 ONE = Fraction(1)
-THREE = World(samples=((ONE, ONE), (2 * ONE, ONE), (ONE, 3 * ONE)), weights=(ONE, ONE))
+THREE = World(samples=((ONE, ONE), (2 * ONE, ONE), (ONE, 3 * ONE)), weights=(ONE, 2 * ONE))
 
 
 def worlds() -> st.SearchStrategy[World]:
