@@ -155,13 +155,6 @@ MUTANTS = (
         red=("test_claim",),
     ),
     Mutant(
-        fault="C9: skip connections skip nothing",
-        file="claims/expressivity/test_deeper_is_harder_to_train.py",
-        old="        x = residual(lambda x, layer=layer: activate([], affine(x, *layer)), x, scale=1 / len(hidden))\n",
-        new="        x = activate([], affine(x, *layer))\n",
-        red=("test_control_skip_connections",),
-    ),
-    Mutant(
         fault="X31: a net of one hidden layer is looked at in one place far away",
         file="claims/expressivity/test_no_boxes.py",
         old="        for end in (away, -away) if size else ():\n",

@@ -3,6 +3,46 @@
 from tests.mutants.mutant import Mutant
 
 MUTANTS = (
+    # -- parts and nets
+    Mutant(
+        fault="skip connections skip nothing",
+        file="claimlab/nets/residual.py",
+        old="x = residual(lambda x, own=own: activate(own[linear:], affine(x, *own[:linear])), x, scale=scale)",
+        new="x = activate(own[linear:], affine(x, *own[:linear]))",
+        red=(
+            "tests/nets/test_residual.py::test_hidden_layers_add_to_their_input",
+            "claims/expressivity/test_deeper_is_harder_to_train.py::test_control_skip_connections",
+            "claims/conditioning/test_skips_fix_conditioning.py::test_directions_are_kept",
+            "claims/conditioning/test_residual_nets_keep_up.py::test_claim",
+        ),
+    ),
+    Mutant(
+        fault="layer norm does nothing",
+        file="claimlab/parts/chosen.py",
+        old="    layer_norm: Callable[..., nn.Module] = nn.LayerNorm\n",
+        new="    layer_norm: Callable[..., nn.Module] = nn.Identity\n",
+        red=(
+            "claims/normalization/test_layer_norm_without_a_batch.py::test_gains_where_weights_start_too_large",
+            "claims/normalization/test_layer_norm_algorithm.py::test_claim",
+        ),
+    ),
+    Mutant(
+        fault="batch norm of images does nothing",
+        file="claimlab/parts/chosen.py",
+        old="    batch_norm_2d: Callable[..., nn.Module] = nn.BatchNorm2d\n",
+        new="    batch_norm_2d: Callable[..., nn.Module] = nn.Identity\n",
+        red=("claims/normalization/test_layer_norm_in_cnns.py::test_claim",),
+    ),
+    Mutant(
+        fault="weight norm over the whole matrix instead of each unit",
+        file="claimlab/parts/chosen.py",
+        old="    weight_norm: Callable[..., nn.Module] = parametrizations.weight_norm\n",
+        new="    weight_norm: Callable[..., nn.Module] = partial(parametrizations.weight_norm, dim=None)\n",
+        red=(
+            "claims/normalization/test_weight_norm_decouples.py::test_claim",
+            "claims/normalization/test_data_dependent_init.py::test_claim",
+        ),
+    ),
     # -- worlds
     Mutant(
         fault="all seeds draw the same numbers",
