@@ -97,13 +97,14 @@ def moons(
     *,
     width: int = 128,
     points: int = 30,
+    noise: float = 0.1,
     runs: int = 8,
     rate: float = 0.1,
     steps: int = 300,
     apart: bool = False,
 ) -> Rows:
-    """Full-batch descent on two moons; a seed draws the points."""
-    world = two_moons(seeds, n=points, n_test=2)
+    """Full-batch descent on two moons; a seed draws the points. With more noise some are easy by luck, a line apart."""
+    world = two_moons(seeds, n=points, n_test=2, noise=noise)
     net = MLP((2, width, 1))
     losses = final_losses(seeds, net, world.x, world.y, loss=logistic, runs=runs, rate=rate, epochs=steps)
     return judged(losses, log(2), apart=apart)
@@ -132,23 +133,23 @@ def test_minibatches_on_digits(judge):
 
 
 def test_four_units_end_apart(judge):
-    """Sixteen runs of 800 steps: the worst ends at five times the loss of the best or more."""
-    judge(moons, width=4, runs=16, steps=800, apart=True).supports()
+    """Sixteen runs of 600 steps: the worst ends at five times the loss of the best or more."""
+    judge(moons, width=4, runs=16, steps=600, apart=True).supports()
 
 
 def test_large_steps_end_apart(judge):
-    """Sixteen runs of 64 hidden units, 100 steps at rate 4, forty times the claim's: again at least five times."""
-    judge(moons, width=64, runs=16, rate=4.0, steps=100, apart=True).supports()
+    """Eight runs of 64 hidden units, 100 steps at rate 4, forty times the claim's: again at least five times."""
+    judge(moons, width=64, rate=4.0, steps=100, apart=True).supports()
 
 
 def test_control_four_units(judge):
     """Some starts have units in the right places and some do not."""
-    judge(moons, width=4, runs=12, steps=800).refutes()
+    judge(moons, width=4, runs=12, steps=600).refutes()
 
 
 def test_control_small_steps_do_not_end_apart(judge):
     """The same 64 units at the claim's rate."""
-    judge(moons, width=64, runs=16, steps=100, apart=True).refutes()
+    judge(moons, width=64, steps=100, apart=True).refutes()
 
 
 def figure(measured: Measured, ax: Axes) -> None:
