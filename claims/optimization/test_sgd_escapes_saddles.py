@@ -10,8 +10,8 @@ each start ten times nearer takes log 10 / log λ steps more. With δ = λ − 1
 
 Does the noise of single samples help? Where it has a part across the ridge. The deck's own net w₂ relu(w₁ x) is one
 where it has none: on the ridge of its saddle, w₂ = −w₁, the gradient of every sample is c (w₂, w₁), which points along
-the ridge, and on its plateau, w₁ < 0, there is none at all. Chen et al. find such sets in every net with units that are
-off, or that are alike, and that the noise even draws SGD to them.
+the ridge, and on its plateau, w₁ < 0, there is none at all. Larger nets have such sets as well, where units vanish or are
+alike, and Chen et al. find that noise can even draw SGD to them.
 """
 
 from __future__ import annotations
