@@ -6,12 +6,12 @@ The saddle here is (x² − y²)/2 + y⁴/4, its ridge the line y = 0, and desce
 Next to the ridge, rate η and momentum β multiply y by λ with every step, the larger root of λ² − (1 + β + η) λ + β. So
 each start ten times nearer takes log 10 / log λ steps more. With δ = λ − 1 the root is δ = η / (1 − β + δ − η), and as
 δ is at least η, momentum gains at most a factor of 1 / (1 − β), which it nearly does where η is far below (1 − β)².
-(Not every saddle is left so soon: after many in a row the time is exponential in their number, Du et al. 2017.)
+(One saddle is not many: Du et al. 2017 build a function whose saddles take descent exponential time.)
 
 Does the noise of single samples help? Where it has a part across the ridge. The deck's own net w₂ relu(w₁ x) is one
 where it has none: on the ridge of its saddle, w₂ = −w₁, the gradient of every sample is c (w₂, w₁), which points along
-the ridge, and on its plateau, w₁ < 0, there is none at all. Larger nets have such sets as well, where units vanish or are
-alike, and Chen et al. find that noise can even draw SGD to them.
+the ridge, and on its plateau, w₁ < 0, there is none at all. Larger nets have such sets as well, where units vanish or
+are alike, and Chen et al. find that noise can even draw SGD to them.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ CLAIM = Claim(
     reason="A random start is off the ridge and so leaves soon; that is what makes it look easy. Neither SGD nor "
     "momentum is the cause: both keep to a ridge that all samples share.",
     scope="one strict saddle, of curvature −1 across the ridge; the deck's net with one hidden unit and no biases, "
-    "positive inputs and targets. Many saddles in a row take longer",
+    "positive inputs and targets. Many saddles can take far longer",
     source="Lee et al. 2016 (arXiv 1602.04915); Jin et al. 2017 (arXiv 1703.00887); Du et al. 2017 (arXiv 1705.10412); "
     "Chen et al. 2023 (arXiv 2306.04251)",
     evidence=Property(examples=40),
