@@ -129,7 +129,7 @@ def test_claim(judge):
     judge(keeps_half, given=branches()).supports()
 
 
-@pytest.mark.statistical(block=11)
+@pytest.mark.statistical(dtype="float64", block=11)
 def test_directions_are_kept(judge):
     """Sixteen units a layer, He's weights, zero biases, branches scaled by 1/29: at least eight directions are kept."""
     judge(directions).supports()
@@ -154,7 +154,7 @@ def test_control_a_branch_that_takes_all(judge):
     judge(keeps_half, given=branches(), example=cancels, stretch=1.0).refutes()
 
 
-@pytest.mark.statistical(block=11)
+@pytest.mark.statistical(dtype="float64", block=11)
 @pytest.mark.parametrize("world", [{"skips": False}, {"scale": 1.0}], ids=["plain", "large_branches"])
 def test_control_directions(judge, world):
     judge(directions, **world).refutes()
