@@ -60,8 +60,8 @@ CLAIM = Claim(
         "A net that fits true labels is hardly worse for having gone on, so compute is all that stopping saves. Where "
         "labels are wrong the net is at its best early, before it has learned the wrong ones by heart."
     ),
-    scope="one small net on 400 digits, and 400 to decide when to stop, which the net that goes on is not given either; "
-    "Adam, full batch, 250 steps; float32",
+    scope="one small net on 400 digits, and 400 to decide when to stop, which the net that goes on does not get; Adam, "
+    "full batch, 250 steps; float32",
     source="Li, Soltanolkotabi & Oymak 2019 (arXiv 1903.11680); Nakkiran et al. 2019 (arXiv 1912.02292); Ali, Kolter & "
     "Tibshirani 2019 (arXiv 1810.10082), who compare the risk of gradient flow with that of ridge at λ = 1/t",
     evidence=Statistical(block=11),
