@@ -103,10 +103,14 @@ def ridge(gram: Tensor, moment: Tensor, penalty: float) -> Tensor:
 def mean_explodes(
     seeds: Seeds, *, degree: int = 25, penalty: float = PENALTY, legendre: bool = False, samples: int = 80
 ) -> Rows:
-    """A win: the mean cross-validation error over samples is more than twice the median."""
+    """A win: the mean cross-validation error over samples is more than twice the median.
+
+    Premise: in the median it has learned: eight tenths of the noiseless variance, .45, are explained.
+    """
     validation, _ = errors(seeds, degree=degree, penalty=penalty, legendre=legendre, samples=samples)
     mean, median = validation.mean(dim=1), validation.median(dim=1).values
-    return Rows(win=mean > 2 * median, mean=mean, median=median, sample=validation[:, :40])
+    learned = median - BAYES_RISK < 0.09
+    return Rows(win=mean > 2 * median, premise=learned, mean=mean, median=median, sample=validation[:, :40])
 
 
 def median_is_level(
