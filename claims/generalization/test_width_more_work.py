@@ -95,6 +95,13 @@ def more_than_doubles(shape: Shape, *, hidden: int | None = None) -> Certificate
     return Certificate(2 * once < twice < 4 * once, once=once, twice=twice)
 
 
+def doubles(shape: Shape, *, hidden: int | None = None) -> Certificate:
+    """Whether double width is exactly twice the work."""
+    shape = shape if hidden is None else replace(shape, hidden=hidden)
+    once, twice = macs(shape.widths()), macs(shape.widths(times=2))
+    return Certificate(twice == 2 * once, once=once, twice=twice)
+
+
 def shapes() -> st.SearchStrategy[Shape]:
     size = st.integers(2, 40)  # of one, the nets multiply element by element
     return st.builds(Shape, size, size, st.integers(2, 4), size, st.integers(1, 9))
@@ -103,6 +110,11 @@ def shapes() -> st.SearchStrategy[Shape]:
 def test_claim(judge):
     """Two to four hidden layers of equal width, by the formula: double width is two to four times the work."""
     judge(more_than_doubles, given=shapes()).supports()
+
+
+def test_one_hidden_layer_doubles(judge):
+    """One hidden layer: double width is exactly twice the work."""
+    judge(doubles, given=shapes(), hidden=1).supports()
 
 
 def test_torch_multiplies_as_often(judge):
@@ -118,6 +130,10 @@ def test_training_is_three_times_the_work(judge):
 def test_control_one_hidden_layer(judge):
     """One hidden layer: double width is twice the work and no more."""
     judge(more_than_doubles, given=shapes(), example=Shape(8, 16, 1, 4, 1), hidden=1).refutes()
+
+
+def test_control_two_layers_more_than_double(judge):
+    judge(doubles, given=shapes(), example=Shape(8, 16, 2, 4, 1)).refutes()
 
 
 def test_control_the_formula_without_the_way_back(judge):
