@@ -48,7 +48,7 @@ CLAIM = Claim(
     statement=(
         "Train a wide ReLU net eight times on the same data, from different seeds, for the same number of steps: any "
         "two final training losses are within a factor of two. With four hidden units, or with steps that are too "
-        "large, they are not: the worst run ends at five times the loss of the best or more."
+        "large, they are not: the worst of sixteen ends at five times the loss of the best or more."
     ),
     reason=(
         "Width makes seeds alike: in a wide net the many units of every start add up to much the same, and with few "
