@@ -107,7 +107,7 @@ def test_control_two_layers_suffice(judge):
 
 
 def figure(measured: Measured, ax: Axes) -> None:
-    """With skip connections twelve layers learn what two cannot; without them they do not."""
+    """In 150 steps twelve layers with skip connections learn what two do not; without them they learn less."""
     arms = {
         "with skip connections": "claim",
         "plain (control)": "control_without_skip_connections",

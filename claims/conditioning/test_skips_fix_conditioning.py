@@ -2,7 +2,7 @@
 
 Slide: Fixing Conditioning Issues. A residual layer x + F(x) has the Jacobian I + J: the identity keeps a direction
 unless the branch takes it away. What is exact about that is the first test: where J makes no direction longer than c,
-less than 1, I + J makes none shorter than 1 - c. So thirty branches, each scaled by 1/30, take little away together.
+less than 1, I + J makes none shorter than 1 - c. Branches scaled by one over their number take little away together.
 
 If branches are not small the bound says nothing, and nothing may be what is left: a branch that is -x takes all. Random
 ones do not cancel their input, they drown it. With He's weights a branch is on average as large as what it is added to,
