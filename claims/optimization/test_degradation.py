@@ -13,8 +13,8 @@ Is it slower, or is it worse? Ten times as many steps of SGD do not make it up. 
 
 And why? Without normalisation signals and gradients wither with depth, which is one cause, and enough here. It was not
 He et al.'s: their plain nets had batch norm, and they thought vanishing gradients unlikely. The second arm has batch
-norm too. Its gradients are largest in the first layers (Yang et al. 2019), none vanish, and it is behind all the same; that is
-said of few steps, not of many.
+norm too. Its gradients are largest in the first layers (Yang et al. 2019), none vanish, and it is behind all the same;
+that is said of few steps, not of many.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ CLAIM = Claim(
     says="Deeper plain nets have a higher training error.",
     statement=(
         "A plain ReLU net with forty hidden layers ends SGD with momentum at a much higher training loss than a net "
-        "with two, although it could compute the same. Neither ten times as many steps nor batch norm makes it up. Skip "
-        "connections do, and so does Adam, with enough steps."
+        "with two, although it could compute the same. Neither ten times as many steps nor batch norm makes it up. "
+        "Skip connections do, and so does Adam, with enough steps."
     ),
     reason=(
         "More layers can always compute what fewer do, so what is missing is a way there. Vanishing gradients "
