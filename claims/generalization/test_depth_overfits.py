@@ -6,7 +6,7 @@ stop early here, each depth at a rate of its own, come about equally close to th
 three hidden layers. But that is the doing of the recipe. With eight times as many steps the net with one layer stays
 about where it was, for it can do little with the noise. One with five goes on to fit it, and its error above what the
 noise costs becomes several times that of one layer, and several times its own. Without noise it has nothing to overfit,
-and long training makes it better.
+and long training does it no harm.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ CLAIM = Claim(
         "noise they are not behind. So it is the end of training that keeps depth harmless."
     ),
     scope=(
-        "One input, 128 points, noise on nine tenths of them, layers of 64 units, Glorot's initialisation, full-batch "
+        "One input, 160 points, noise on nine tenths of them, layers of 64 units, Glorot's initialisation, full-batch "
         "Adam, float32. By hand, small batches kept even the deep net from fitting the noise, and so may others."
     ),
     source="the deck's notebook learning_curves.ipynb; Caruana, Lawrence & Giles 2000, Overfitting in neural nets",
@@ -64,7 +64,7 @@ ONE, DEEP = 1, 5
 SOON: dict[int, Schedule] = {
     depth: ((rate, 100), (rate / 5, 50)) for depth, rate in {ONE: 0.05, 2: 0.01, 3: 0.01, DEEP: 0.005}.items()
 }
-LATE: dict[int, Schedule] = dict.fromkeys((ONE, DEEP), ((0.006, 1200),))
+LATE: dict[int, Schedule] = dict.fromkeys((ONE, DEEP), ((0.01, 1000), (0.003, 200)))
 
 # Much more overfitting is an expected error that is larger by more than a tenth of what the noise costs every net.
 MUCH = BAYES_RISK / 10
@@ -75,7 +75,7 @@ LEARNED = 0.45 / 10
 
 @remembered  # for the tests that look at the same nets
 def errors(
-    seeds: Seeds, *, depth: int, schedule: Schedule, noise: float, width: int = 64, samples: int = 128
+    seeds: Seeds, *, depth: int, schedule: Schedule, noise: float, width: int = 64, samples: int = 160
 ) -> tuple[Tensor, Tensor]:
     """The error on the sample and the expected error above the noise's, `[S]` each. A seed's nets share the sample.
 
@@ -156,9 +156,9 @@ def test_claim(judge):
 
 
 def test_after_long_training(judge):
-    """1200 steps at rate .006: five layers fit the sample better than one, and err more on new points, by over 0.0144.
+    """1000 steps at rate .01 and 200 at .003: five layers fit the sample better than one, and err more on new points.
 
-    How many times as large their error above the noise's is, is recorded and not judged.
+    By over 0.0144, that is. How many times as large their error above the noise's is, is recorded and not judged.
     """
     judge(overfits).supports()
 
@@ -175,12 +175,12 @@ def test_control_long_training(judge):
 
 def test_control_without_noise(judge):
     """300 steps of the long training, on a sine without noise."""
-    judge(overfits, noise=0.0, schedules=dict.fromkeys((ONE, DEEP), ((0.006, 300),))).refutes()
+    judge(overfits, noise=0.0, schedules=dict.fromkeys((ONE, DEEP), ((0.01, 300),))).refutes()
 
 
 def test_control_worse_without_noise(judge):
-    """There the 300 steps make the five layers better than the 150 steps before."""
-    judge(worsens, noise=0.0, schedules=dict.fromkeys((ONE, DEEP), ((0.006, 300),))).refutes()
+    """There 300 steps at the higher rate do five layers no harm."""
+    judge(worsens, noise=0.0, schedules=dict.fromkeys((ONE, DEEP), ((0.01, 300),))).refutes()
 
 
 def figure(measured: Measured, ax: Axes) -> None:

@@ -216,6 +216,6 @@ def figure(measured: Measured, ax: Axes) -> None:
     draw.runs(ax, widths, 100 * noisy["train_error"], "training labels, a fifth of them wrong")
     draw.runs(ax, widths, 100 * clean["test_error"], "new images, clean labels (control)")
     threshold = widths[round(float(noisy["threshold"].mean()))]
-    draw.upright(ax, threshold, "all labels fitted\nfrom here on", height=0.6)
+    draw.upright(ax, threshold, "all labels fitted\nfrom here on", height=0.28)
     ax.set(xlabel="hidden units", ylabel="error (%)", ylim=(0, None))
     draw.key(ax)
