@@ -40,7 +40,7 @@ CLAIM = Claim(
     id="expressivity/approximation-is-silent-on-training",
     covers=("B4",),
     slide="Problem solved?",
-    version=2,
+    version=3,
     finding="holds",
     says="The universal approximation theorem does not say whether stochastic gradient descent finds the good weights.",
     statement="A deep ReLU net can be sixteen teeth exactly, with weights that are written down. Trained from the "
@@ -48,7 +48,7 @@ CLAIM = Claim(
     "same initial weights learn a single tooth.",
     reason="The class holds the solution, and the recipes train: they learn one tent from the usual start, and Adam "
     "sixteen teeth from starts near the exact weights.",
-    scope="One target made to be hard, one input, torch's default initialisation, 300 passes of SGD or 600 steps of "
+    scope="One target made to be hard, one input, torch's default initialisation, 350 passes of SGD or 600 steps of "
     "Adam, one learning rate each; float32. It is no statement about easier targets: wide nets do find a perfect fit "
     "of thirty two-moons points (see D6).",
     source="Malach, Yehudai, Shalev-Shwartz & Shamir 2021, The connection between approximation, depth separation and "
@@ -151,9 +151,9 @@ def trial(
     layers: int = 5,
     width: int = 32,
     optimizer: Literal["sgd", "adam"] = "sgd",
-    rate: float = 0.05,
+    rate: float = 0.03,
     batch: int | None = 16,
-    passes: int = 300,
+    passes: int = 350,
 ) -> Rows:
     """A seed draws the initial weights, which both targets start from, and the order of the points.
 
@@ -239,8 +239,8 @@ def unexplained_share(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def test_claim(judge):
-    """SGD (momentum 0.9, rate 0.05, batches of 16, squared error) on 64 points, from torch's default initialisation:
-    after 300 passes the net leaves at least 90 % of the variance of sixteen teeth unexplained.
+    """SGD (momentum 0.9, rate 0.03, batches of 16, squared error) on 64 points, from torch's default initialisation:
+    after 350 passes the net leaves at least 90 % of the variance of sixteen teeth unexplained.
 
     The premise: so trained, the same initial weights learn one tent up to 1 % of its variance.
     """

@@ -40,10 +40,10 @@ CLAIM = Claim(
     id="sgd/ten-thousand-samples-are-no-rule",
     covers=("G1",),
     slide="BTW: why minibatch SGD?",
-    version=2,
+    version=3,
     finding="scoped",
     says="Deep networks of high capacity require many training samples, typically at least 10,000.",
-    statement="A net of 128 ReLU units in each of two hidden layers that is right on all its samples is right on 90 % "
+    statement="A net of 128 ReLU units in each of two hidden layers that is right on its samples is right on 90 % "
     "of fresh ones after 500 digits and after 30 points of two moons, but not after 30 digits, nor after 500 signals "
     "of MNIST-1D. Where labels are coin tosses, one for each of 8192 inputs, no learner is after 10,000.",
     reason="There are tasks that take more than ten thousand samples, and the deck's own example takes thirty. What is "
@@ -90,7 +90,7 @@ TASKS = {
 def trial(seeds: Seeds, *, task: str, width: int = 128, rate: float = 0.003) -> Rows:
     """A seed draws the samples, the initialisation and the order.
 
-    A win is right on 90 % of fresh samples; the premise is a net that is right on all that it was given.
+    A win is right on 90 % of fresh samples; the premise is a net that is right on all that it was given but 1 %.
     """
     sizes = TASKS[task]
     world = sizes.world(seeds, n=sizes.n, n_test=sizes.n_test)
@@ -106,7 +106,7 @@ def trial(seeds: Seeds, *, task: str, width: int = 128, rate: float = 0.003) -> 
     test_accuracy = accuracy(net(fit.parameters, world.x_test), y_test)
     return Rows(
         win=test_accuracy >= float(GOAL),
-        premise=train_accuracy == 1,
+        premise=train_accuracy >= 0.99,
         train_accuracy=train_accuracy,
         test_accuracy=test_accuracy,
     )
@@ -140,7 +140,7 @@ def test_control_scrambled_digits(judge):
 
 
 def test_control_mnist1d(judge):
-    """As many signals as there are digits; the net fits all of them."""
+    """As many signals as there are digits; the net fits them."""
     judge(trial, task="MNIST-1D").refutes()
 
 
