@@ -87,7 +87,7 @@ MUTANTS = (
     Mutant(
         fault="B4: SGD takes no steps to speak of",
         file="claims/expressivity/test_silent_on_training.py",
-        old="    rate: float = 0.05,\n",
+        old="    rate: float = 0.03,\n",
         new="    rate: float = 1e-9,\n",
         red=("test_claim", "test_control_one_tent_upside_down"),
     ),
