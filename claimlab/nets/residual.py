@@ -32,10 +32,16 @@ class ResidualMLP(MLP):
 
     def __call__(self, parameters: list[Tensor], x: Tensor) -> Tensor:
         """The outputs `[S, N, widths[-1]]` for inputs `[S, N, widths[0]]`."""
+        return self.pre_activations(parameters, x)[-1]
+
+    def pre_activations(self, parameters: list[Tensor], x: Tensor) -> list[Tensor]:
+        """What comes out of the first layer, what goes into the units of every other, and the outputs."""
         first, *hidden, readout = self.layers(parameters)
         activate, linear = lift(self.activation), 1 + self.bias
         scale = 1 / max(1, len(hidden)) if self.scale is None else self.scale
-        x = affine(x, *first[:linear])
+        inputs = [affine(x, *first[:linear])]
+        x = inputs[0]
         for own in hidden:
-            x = residual(lambda x, own=own: activate(own[linear:], affine(x, *own[:linear])), x, scale=scale)
-        return affine(x, *readout)
+            inputs.append(affine(x, *own[:linear]))
+            x = torch.add(x, activate(own[linear:], inputs[-1].clone()), alpha=scale)
+        return [*inputs, affine(x, *readout)]

@@ -7,8 +7,8 @@ MUTANTS = (
     Mutant(
         fault="skip connections skip nothing",
         file="claimlab/nets/residual.py",
-        old="x = residual(lambda x, own=own: activate(own[linear:], affine(x, *own[:linear])), x, scale=scale)",
-        new="x = activate(own[linear:], affine(x, *own[:linear]))",
+        old="x = torch.add(x, activate(own[linear:], inputs[-1].clone()), alpha=scale)",
+        new="x = activate(own[linear:], inputs[-1].clone())",
         red=(
             "tests/nets/test_residual.py::test_hidden_layers_add_to_their_input",
             "claims/expressivity/test_deeper_is_harder_to_train.py::test_control_skip_connections",

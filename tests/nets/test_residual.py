@@ -18,10 +18,15 @@ def test_hidden_layers_add_to_their_input(scale):
         (w1, b1), (w2, b2), (w3, b3), (w4, b4) = (
             (weight[seed], bias[seed]) for weight, bias in zip(parameters[::2], parameters[1::2], strict=True)
         )
-        h = x[seed] @ w1 + b1
-        h = h + (scale or 1 / 2) * (h @ w2 + b2).clamp(min=0)
-        h = h + (scale or 1 / 2) * (h @ w3 + b3).clamp(min=0)
-        assert torch.allclose(net(parameters, x)[seed], h @ w4 + b4)
+        z1 = h = x[seed] @ w1 + b1
+        z2 = h @ w2 + b2
+        h = h + (scale or 1 / 2) * z2.clamp(min=0)
+        z3 = h @ w3 + b3
+        h = h + (scale or 1 / 2) * z3.clamp(min=0)
+        z4 = h @ w4 + b4
+        assert torch.allclose(net(parameters, x)[seed], z4)
+        for found, by_hand in zip(net.pre_activations(parameters, x), (z1, z2, z3, z4), strict=True):
+            assert torch.allclose(found[seed], by_hand)
 
 
 def test_the_initial_weights_are_those_of_the_plain_net():
