@@ -37,8 +37,8 @@ CLAIM = Claim(
     version=2,
     finding="scoped",
     says="Deeper residual nets have a lower training error than shallower ones, and deeper plain nets a higher one.",
-    statement="In 150 steps a narrow net of eighteen hidden layers with skip connections learns more of random labels by "
-    "heart than one of two. Without them it does not. Nor is it better where two layers can learn everything.",
+    statement="In 150 steps a narrow net of eighteen hidden layers with skip connections learns more of random labels "
+    "by heart than one of two. Without them it does not. Nor is it better where two layers can learn everything.",
     reason="Depth adds what the shallow net lacks, and skip connections leave it within the optimizer's reach. To see "
     "it takes a task that the shallow net cannot do; in the paper that was ImageNet.",
     scope="training loss after 150 steps, not at the end of training; fully connected nets of 6 units a layer, "
