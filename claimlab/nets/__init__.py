@@ -6,6 +6,7 @@ So do activations, `[S, N, ...]`, but for images, whose seeds lie side by side i
 from claimlab.nets.attention import encoder_layer, encoder_parameters
 from claimlab.nets.cnn import CNN
 from claimlab.nets.conv import conv, conv_bn_relu, conv_relu, fold, mean_pool, pack, unpack
+from claimlab.nets.dropout import DropoutMLP
 from claimlab.nets.member import member
 from claimlab.nets.mlp import MLP
 from claimlab.nets.recurrent import gru, lstm, recurrent_parameters, rnn
@@ -24,6 +25,7 @@ from claimlab.parts.norms import (
 __all__ = [
     "CNN",
     "MLP",
+    "DropoutMLP",
     "ResidualMLP",
     "Running",
     "batch_norm",

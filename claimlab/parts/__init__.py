@@ -12,7 +12,7 @@ layer, `MLP(widths, norm=parts().batch_norm_1d)` a net with the norm, `partial(p
 from claimlab.parts.chosen import Parts, found, in_force, parts, remembered, swapped
 from claimlab.parts.initialisers import Initialise, Initialiser, Normal, Uniform, initialiser
 from claimlab.parts.layers import Activation, Layer, Norm
-from claimlab.parts.lifting import SeedBySeed, lift, lift_optimizer, lift_weights
+from claimlab.parts.lifting import RandomLayer, SeedBySeed, lift, lift_optimizer, lift_weights
 
 __all__ = [
     "Activation",
@@ -22,6 +22,7 @@ __all__ = [
     "Norm",
     "Normal",
     "Parts",
+    "RandomLayer",
     "SeedBySeed",
     "Uniform",
     "found",

@@ -97,6 +97,7 @@ class Parts:
     gru: Callable[..., nn.Module] = nn.GRU
     transformer_encoder_layer: Callable[..., nn.Module] = nn.TransformerEncoderLayer
     embedding: Callable[..., nn.Module] = nn.Embedding
+    dropout: Callable[..., nn.Module] = nn.Dropout
     relu: Activation = nn.ReLU
     tanh: Activation = nn.Tanh
     sigmoid: Activation = nn.Sigmoid

@@ -137,6 +137,32 @@ def one_seed(
     return module
 
 
+class RandomLayer:
+    """A layer without parameters that draws at every call in training, such as `nn.Dropout(0.5)`, for a block of seeds.
+
+    It is the module itself, called seed by seed, so that each seed draws from a stream of its own: from torch's
+    generator of the device, set by what the seed draws under `name`, and put back.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The outputs `[S, N, ...]` in evaluation."""
+        return self.module.eval()(x)
+
+    def drawn(self, seeds: Seeds, name: str, x: Tensor) -> Tensor:
+        """The outputs `[S, N, ...]` in training."""
+        self.module.train()
+        device = None if x.device.type == "cpu" else torch.get_device_module(x.device)
+        outputs = []
+        with torch.random.fork_rng([x.device] if device else (), device_type=x.device.type):
+            for start, own in zip(seeds.integers(name, high=2**63 - 1).tolist(), x.unbind(), strict=True):
+                (device or torch.default_generator).manual_seed(start)
+                outputs.append(self.module(own))
+        return torch.stack(outputs)
+
+
 def lift_weights(make: Callable[[nn.Module], nn.Module], v: Tensor, g: Tensor) -> Tensor:
     """The weights `[S, fan_in, fan_out]` of a linear layer that `make` wraps, as torch's `weight_norm` does.
 

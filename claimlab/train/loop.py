@@ -7,7 +7,7 @@ gradient norm, is given to each seed on its own (`claimlab.parts.lifting`), whic
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -18,6 +18,19 @@ from claimlab.seeds import Seeds
 Net = Callable[[list[Tensor], Tensor], Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
 Goal = Callable[[Tensor, Tensor], Tensor]
+
+
+@runtime_checkable
+class NoisyNet(Protocol):
+    """A net that is another one at every step of training, such as one with dropout."""
+
+    def __call__(self, parameters: list[Tensor], x: Tensor) -> Tensor:
+        """The outputs in evaluation."""
+        ...
+
+    def at_step(self, seeds: Seeds, step: int) -> Net:
+        """The net of a step, counted from 1; what is random in it is drawn from the seeds under the step's name."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -50,8 +63,8 @@ def train(
     remainder left out. `optimizer` makes one from the parameters, e.g. `partial(parts().sgd, lr=0.1)`; an optimizer of
     `torch.optim`, or any with `zero_grad` and `step`, does as well.
 
-    The goal is looked at on the whole training set after every `check_every` epochs; a seed that meets it stops
-    there, and the others train on without it. The parameters passed in are not changed.
+    The goal is looked at on the whole training set after every `check_every` epochs, by a `NoisyNet` in evaluation; a
+    seed that meets it stops there, and the others train on without it. The parameters passed in are not changed.
     """
     if batch is not None and batch > x.shape[1]:
         raise ValueError(f"a batch of {batch} is larger than the {x.shape[1]} samples")
@@ -61,10 +74,13 @@ def train(
     here = torch.arange(len(seeds), device=x.device)  # the position in the block of each member still training
     took = torch.full((len(seeds),), epochs, device=x.device)
     met = torch.zeros(len(seeds), dtype=torch.bool, device=x.device)
+    noisy, step = net if isinstance(net, NoisyNet) else None, 0
     for epoch in range(1, epochs + 1):
         for inputs, targets in _batches(seeds, x, y, batch, epoch):
+            step += 1
+            now = noisy.at_step(seeds, step) if noisy else net
             optim.zero_grad()
-            loss(net(working, inputs), targets).sum().backward()
+            loss(now(working, inputs), targets).sum().backward()
             optim.step()
         if goal is None or epoch % check_every:
             continue

@@ -1,0 +1,407 @@
+"""Dropout and augmentation reduce overfitting, at the price of more steps to the same training loss.
+
+Slide: Overfitting?. The deck says that data augmentation, dropout and the like often help, and that training is much
+slower with them. Srivastava et al. put the price of dropout at two to three times as long. Here it helps if two points
+fewer of new images are wrong, and training is much slower if it takes half as many steps again.
+
+A net that is stopped early overfits less, too, and so does one that is slow. So nets are compared where they have the
+same training loss, in evaluation: one with noise gets there later, and is better all the same. A smaller rate also
+overfits less, so that noise must in addition beat the plain net at a smaller one. Labels of the digits are partly
+guessed, because with true ones there is hardly anything to reduce.
+
+What helps is not any noise in any dose. Dropping nineteen units in twenty, or most of the units of a net that has few,
+does harm. Rolling signals helps because they come at all positions; if the samples of all signals are put into one
+scrambled order, the same rolls help far less. For a linear model dropout is known exactly: in expectation it is a ridge
+penalty, each weight's in proportion to its feature's sum of squares.
+
+All of that takes dropout for what it is said to be. Whether torch's own is, also that in its LSTM, is tested as well.
+Real bugs were to keep it in evaluation, to leave it out backward, and to repeat masks; nets still trained with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from itertools import product
+from math import sqrt
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from claimlab import Certificate, Claim, Rows, Seeds, Statistical, draw
+from claimlab.data.digits import CLASSES, digits
+from claimlab.data.mnist1d import LENGTH, mnist1d
+from claimlab.measure.fit import accuracy, cross_entropy
+from claimlab.nets import MLP, DropoutMLP
+from claimlab.parts import parts
+from claimlab.train import train
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from claimlab.report.figures import Measured
+
+CLAIM = Claim(
+    id="generalization/dropout-and-augmentation-help-and-slow-down",
+    covers=("H4",),
+    slide="Overfitting?",
+    version=1,
+    finding="scoped",
+    says="Data augmentation and dropout often help against overfitting, but make training much slower.",
+    statement=(
+        "If labels are partly guessed, a net that drops half of its units errs at least two points less on new digits "
+        "at the same training loss; one that sees signals rolled a little errs ten points less. Both take at least "
+        "half as many steps again. With plenty of clean labels dropout does not help that much, and to a narrow net, "
+        "or with 19 units in 20, it does harm."
+    ),
+    reason=(
+        "Noise in training helps where there is overfitting to reduce, and if the right answer does not depend on it. "
+        "For a linear model dropout is a ridge penalty in expectation, and such a penalty can be too large."
+    ),
+    scope=(
+        "one hidden layer on digits and MNIST-1D, full-batch gradient descent without momentum, steps and not seconds; "
+        "float32"
+    ),
+    source="Srivastava et al. 2014 (JMLR 15), sections 9.1 and 11; Wager, Wang & Liang 2013 (arXiv 1307.1493)",
+    evidence=Statistical(block=11),
+)
+
+HELPS = 0.02
+SLOWER = 1.5
+
+
+# -- nets that train with noise ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RollingMLP(MLP):
+    """An MLP that sees every signal rolled by up to `most` samples to either side in training, anew at every step."""
+
+    most: int = 3
+
+    def at_step(self, seeds: Seeds, step: int) -> Callable[[list[Tensor], Tensor], Tensor]:
+        """The net of a step of training."""
+
+        def rolled(parameters: list[Tensor], x: Tensor) -> Tensor:
+            by = seeds.integers(f"rolls.{step}", x.shape[1], 1, high=2 * self.most + 1) - self.most
+            return self(parameters, x.gather(2, (torch.arange(LENGTH, device=x.device) + by) % LENGTH))
+
+        return rolled
+
+
+def trial(
+    seeds: Seeds,
+    *,
+    noise: Literal["dropout", "rolls"] = "dropout",
+    dose: float = 0.5,
+    samples: int = 400,
+    guessed: float = 0.4,
+    scrambled: bool = False,
+    width: int = 48,
+    target: float = 0.5,  # nats
+    plain_rates: tuple[float, ...] = (1.0, 0.3),
+    rates: tuple[float, ...] = (1.0,),
+    most: int = 200,
+    margin: float = HELPS,
+    asked: Literal["both", "slower", "harm"] = "both",
+) -> Rows:
+    """A seed draws its samples, which labels are guessed and how, and the initialisation of both nets.
+
+    `dose` is the probability to drop a unit, or the number of samples to roll by. `gain` is in the error on all samples
+    that are left. Noise helps if it gains the margin at the first rates, which are the same, and if the plain net is
+    not as good at the better of its rates either; it makes training slower if that is so at all of its rates, compared
+    with the fewest steps of the plain net. Premise: both arrive at the target. If harm is asked for, the net with
+    noise need not, but has learned. It has the best of its rates, and neither the first nor the last of them gains half
+    the margin; and the plain net has the better of its own.
+    """
+    load = digits if noise == "dropout" else mnist1d
+    data = load(seeds, n=samples, n_test=(1797 if noise == "dropout" else 2000) - samples)
+    x, x_test, y = data.x, data.x_test, data.y.clone()
+    if scrambled:
+        order = seeds.permutation("scrambled", LENGTH)[:, None]
+        x, x_test = (signals.gather(2, order.expand_as(signals)) for signals in (x, x_test))
+    guesses = round(guessed * samples)
+    y[:, :guesses] = seeds.integers("guesses", guesses, high=CLASSES)
+    plain = MLP((x.shape[2], width, CLASSES))
+    noisy = DropoutMLP(plain.widths, p=dose) if noise == "dropout" else RollingMLP(plain.widths, most=int(dose))
+    reach = partial(arrive, seeds, x=x, y=y, x_test=x_test, y_test=data.y_test, target=target)
+    plain_errors, steps, met = reach(plain, rates=plain_rates, most=[most] * len(plain_rates))
+    best, fewest, arrived = plain_errors.amin(dim=1), steps.amin(dim=1), met.any(dim=1)
+    in_time = most if asked == "harm" else int(SLOWER * float(fewest.max())) + 1
+    errors, steps, met = reach(noisy, rates=rates, most=[most] + [in_time] * (len(rates) - 1))
+    slowdown = steps[:, 0] / fewest
+    if asked == "harm":
+        error = errors.amin(dim=1)
+        tuned = len(rates) == 1 or errors[:, 1:-1].amin(dim=1) - error < margin / 2
+        premise = arrived & tuned & (error < 1 - 2 / CLASSES)
+        gain, longer = best - error, (steps >= 2 * fewest[:, None]).all(dim=1)
+        return Rows(win=(gain <= -margin) & longer, premise=premise, gain=gain, slowdown=slowdown)
+    error = errors[:, 0]
+    gain, slower = plain_errors[:, 0] - error, ~(met & (steps < SLOWER * fewest[:, None])).any(dim=1)
+    helps = (gain >= margin) & (error < best)
+    return Rows(
+        win=slower if asked == "slower" else helps & slower,
+        premise=arrived & met[:, 0], gain=gain, slowdown=slowdown, gain_on_best=best - error,
+    )  # fmt: skip
+
+
+def arrive(
+    seeds: Seeds, net: MLP, *, rates: tuple[float, ...], most: list[int], target: float,
+    x: Tensor, y: Tensor, x_test: Tensor, y_test: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """At every rate the error on new samples when the loss is at the target, or after most steps; the steps; and
+    whether it is there. `[S, rates]` each.
+    """
+    errors, steps, met = [], [], []
+    for rate, longest in zip(rates, most, strict=True):
+        fit = train(
+            seeds, net, net.init(seeds), x, y, loss=cross_entropy, optimizer=partial(parts().sgd, lr=rate),
+            epochs=longest, goal=lambda logits, labels: cross_entropy(logits, labels) < target,
+            check_every=2,
+        )  # fmt: skip
+        errors.append(1 - accuracy(net(fit.parameters, x_test), y_test))
+        steps.append(fit.epochs)
+        met.append(fit.met)
+    return torch.stack(errors, dim=1), torch.stack(steps, dim=1), torch.stack(met, dim=1)
+
+
+def test_claim(judge):
+    """64-48-10 units, He's init, 400 digits of which 40 % have guessed labels, dropout .5, full-batch gradient descent.
+
+    At rate 1 and a training loss of .5 nats (without dropout) at least two points fewer of the 1397 other digits are
+    wrong than for the plain net, and fewer than for a plain net at rate .3. It takes 1.5 times the plain net's steps.
+    """
+    judge(trial).supports()
+
+
+ROLLS = {
+    "noise": "rolls", "dose": 4, "samples": 200, "guessed": 0.0, "width": 64, "target": 0.5, "margin": 0.1,
+    "plain_rates": (2.0, 1.0), "most": 400,
+}  # fmt: skip
+
+
+def test_rolls(judge):
+    """40-64-10 units, 200 signals of MNIST-1D, rolled by up to four samples: ten points fewer of 1800 are wrong.
+
+    The training loss is .5, on signals as they are, and the rate 2; the plain net may also have rate 1. At none of the
+    rates 1, 2 and 5 do the rolls take less than 1.5 times the plain net's steps.
+    """
+    judge(trial, **ROLLS, rates=(2.0, 1.0, 5.0)).supports()
+
+
+def test_slower_at_the_quickest_rate(judge):
+    """Dropout .7, 64 hidden units, 200 digits: 1.5 times the steps of the plain net at the better of the rates 1 and 2.
+
+    Dropout is not quicker at any of the rates 1, 2 and 3. At the last of them it does not arrive.
+    """
+    judge(
+        trial, dose=0.7, samples=200, width=64, plain_rates=(2.0, 1.0), rates=(2.0, 1.0, 3.0), asked="slower"
+    ).supports()
+
+
+def test_harm_to_a_narrow_net(judge):
+    """Six hidden units, of which .8 drop, and 200 clean digits: at least two points more are wrong after 80 steps.
+
+    Those are twice the plain net's or more, which stops at a loss of .4. Dropout has the best of rates .1, .3, 1 and 3.
+    """
+    world = {"dose": 0.8, "width": 6, "samples": 200, "guessed": 0.0, "target": 0.4, "most": 80}
+    judge(trial, **world, rates=(3.0, 1.0, 0.3, 0.1), asked="harm").supports()
+
+
+def test_harm_of_a_large_dose(judge):
+    """Of 32 units .95 drop; 100 digits, 40 % of labels guessed, 50 steps, the best of the rates .01, .03, .1, .3 and 1.
+
+    Two points more of the other digits are wrong than for the plain net, which takes at most half as many steps.
+    """
+    world = {"dose": 0.95, "width": 32, "samples": 100, "most": 50}
+    judge(trial, **world, rates=(1.0, 0.3, 0.1, 0.03, 0.01), asked="harm").supports()
+
+
+def test_control_plenty_of_clean_labels(judge):
+    """797 digits with their true labels leave little to reduce, and both nets learn them."""
+    judge(trial, samples=797, guessed=0.0, target=0.1).refutes()
+
+
+def test_control_rolls_of_scrambled_signals(judge):
+    judge(trial, **ROLLS, rates=(2.0,), scrambled=True).refutes()
+
+
+def test_control_no_noise(judge):
+    """Dropout with probability 0 is no slower."""
+    judge(trial, dose=0.0, samples=100, asked="slower").refutes()
+
+
+def test_control_no_harm_to_a_wide_net(judge):
+    """Of 64 units .7 drop, and 200 digits have guessed labels."""
+    judge(trial, dose=0.7, samples=200, width=64, asked="harm").refutes()
+
+
+# -- a linear model, in rational arithmetic ---------------------------------------------------------------------------
+
+INPUTS = [[Fraction(entry) for entry in row] for row in ([1, 4, -2], [2, -3, 0], [-1, 1, 5], [3, 2, 1])]
+TARGETS = [Fraction(entry) for entry in (3, -1, 2, 4)]
+
+
+def dot(a: list[Fraction], b: list[Fraction]) -> Fraction:
+    return sum((left * right for left, right in zip(a, b, strict=True)), Fraction(0))
+
+
+def is_ridge(*, p: Fraction = Fraction(1, 3), alike: bool = False) -> Certificate:
+    """Whether the expected squared error under dropout of the inputs is that without, plus a ridge penalty.
+
+    Every mask of every sample is gone through, with its probability; kept inputs are divided by 1 - p. The penalty is
+    p / (1 - p) times the sum over features of weight squared times the feature's sum of squares, or, if all are taken
+    for `alike`, times their mean sum of squares. As both sides are quadratic in the three weights, that they agree on
+    the 27 corners, edges and faces of a cube is that they agree everywhere.
+    """
+    squares = [sum((row[j] ** 2 for row in INPUTS), Fraction(0)) for j in range(3)]
+    weighing = [sum(squares, Fraction(0)) / 3] * 3 if alike else squares
+    agree = 0
+    for entries in product((-1, 0, 1), repeat=3):
+        weights = [Fraction(entry) for entry in entries]
+        expected, plain = Fraction(0), Fraction(0)
+        for row, y in zip(INPUTS, TARGETS, strict=True):
+            plain += (dot(row, weights) - y) ** 2
+            for mask in product((0, 1), repeat=3):
+                chance = (1 - p) ** sum(mask) * p ** (3 - sum(mask))
+                kept = [keep * entry / (1 - p) for keep, entry in zip(mask, row, strict=True)]
+                expected += chance * (dot(kept, weights) - y) ** 2
+        penalty = p / (1 - p) * sum((w**2 * s for w, s in zip(weights, weighing, strict=True)), Fraction(0))
+        agree += expected == plain + penalty
+    return Certificate(agree == 27, agree=agree, of=27)
+
+
+@pytest.mark.exact
+def test_dropout_is_ridge(judge):
+    """Four samples of three inputs, each dropped with probability 1/3: all eight masks of each, 27 sets of weights."""
+    judge(is_ridge).supports()
+
+
+@pytest.mark.exact
+def test_control_all_weights_alike(judge):
+    """A ridge penalty that is the same for all weights is another one: their features differ in size."""
+    judge(is_ridge, alike=True).refutes()
+
+
+# -- dropout as it is computed ----------------------------------------------------------------------------------------
+
+
+def fair(kept: Tensor) -> bool:
+    """Whether what is kept looks like coins thrown one by one, along every dimension: calls, samples, units.
+
+    Of four neighbours each of the sixteen patterns turns up as often as any other, within eight standard deviations.
+    """
+    far = 0.0
+    for axis in range(kept.ndim):
+        fours = kept.movedim(axis, -1).reshape(-1, 4).long() @ torch.tensor([8, 4, 2, 1])
+        count, expected = torch.bincount(fours, minlength=16), len(fours) / 16
+        far = max(far, float((count - expected).abs().max()) / sqrt(expected * 15 / 16))
+    return far < 8
+
+
+def drops(*, p: float = 0.5, calls: int = 32, channels: bool = False) -> Certificate:
+    """Whether a half of ones is dropped and the others doubled, forward as backward, each by a coin of its own.
+
+    In evaluation nothing is. With `channels` it is `nn.Dropout1d`, which drops whole rows.
+    """
+    layer, x = (nn.Dropout1d if channels else parts().dropout)(p), torch.ones(8, 64, dtype=torch.float64)
+    outputs, gradients = called(layer, x, calls)
+    kept = outputs != 0
+    return Certificate(
+        bool((outputs == 2.0 * kept).all() and (gradients == outputs).all() and (layer.eval()(x) == x).all())
+        and fair(kept),
+        kept=float(kept.double().mean()),
+    )  # fmt: skip
+
+
+def called(layer: Callable[[Tensor], Tensor], x: Tensor, calls: int) -> tuple[Tensor, Tensor]:
+    """The outputs of so many calls, and the gradients of their sums for the input."""
+    outputs, gradients = [], []
+    with torch.random.fork_rng(devices=()):
+        torch.default_generator.manual_seed(0)
+        for _ in range(calls):
+            own = x.clone().requires_grad_()
+            outputs.append(layer(own))
+            gradients += torch.autograd.grad(outputs[-1].sum(), [own])
+    return torch.stack(outputs).detach(), torch.stack(gradients)
+
+
+def lstm_drops(*, p: float = 0.5, calls: int = 16) -> Certificate:
+    """Whether an LSTM of two layers drops outputs of the first on their way to the second, in the same manner.
+
+    The second's forget gate is shut, its other gates stand half open, and its cell takes in each output h of the first
+    alone: so it returns tanh(tanh(2 m h) / 2) / 2 for the mask m, and h is what a single layer returns that has the
+    weights of the first. The gradients for the inputs, through both layers, are compared with those of that formula:
+    to 1e-10, which rounding stays far below.
+    """
+    make, size = partial(parts().lstm, dtype=torch.float64), 4
+    with torch.random.fork_rng(devices=()):
+        torch.default_generator.manual_seed(1)
+        deep, first = make(3, size, num_layers=2, dropout=p), make(3, size)
+        x = torch.randn(8, 4, 3, dtype=torch.float64)
+    own = dict(deep.named_parameters())
+    first.load_state_dict({name: value for name, value in own.items() if name.endswith("l0")})
+    with torch.no_grad():
+        for name in ("weight_ih_l1", "weight_hh_l1", "bias_ih_l1", "bias_hh_l1"):
+            own[name].zero_()
+        own["bias_ih_l1"][size : 2 * size] = -1000.0  # of which the sigmoid is 0
+        own["weight_ih_l1"][2 * size : 3 * size] = torch.eye(size)
+
+    def formula(x: Tensor, mask: Tensor | float) -> Tensor:
+        return torch.tanh(torch.tanh(mask * first(x)[0]) / 2) / 2
+
+    outputs, gradients = called(lambda x: deep(x)[0], x, calls)
+    kept = outputs != 0
+    right = [torch.allclose(deep.eval()(x)[0], formula(x, 1.0), rtol=0, atol=1e-10)]
+    for output, gradient, mask in zip(outputs, gradients, kept, strict=True):
+        leaf = x.clone().requires_grad_()
+        said = formula(leaf, 2.0 * mask)
+        right.append(torch.allclose(output, said, rtol=0, atol=1e-10))
+        right.append(torch.allclose(gradient, torch.autograd.grad(said.sum(), leaf)[0], rtol=0, atol=1e-10))
+    return Certificate(all(right) and fair(kept), kept=float(kept.double().mean()))
+
+
+@pytest.mark.exact
+def test_torch_drops(judge):
+    """Dropout .5 of 8 x 64 ones, 32 calls, forward and backward: 0 or 2, each with a coin of its own; 1 in evaluation.
+
+    Coins: of four neighbours (in calls, rows or units) all patterns are as frequent, within eight standard deviations.
+    """
+    judge(drops).supports()
+
+
+@pytest.mark.exact
+def test_torch_drops_in_an_lstm(judge):
+    """Two layers of four units, dropout .5 between them, four sequences of eight steps, 16 calls, float64."""
+    judge(lstm_drops).supports()
+
+
+@pytest.mark.exact
+def test_control_whole_rows_are_dropped(judge):
+    """The units of a row then share a coin."""
+    judge(drops, channels=True).refutes()
+
+
+@pytest.mark.exact
+def test_control_an_lstm_without_dropout(judge):
+    judge(lstm_drops, p=0.0).refutes()
+
+
+def figure(measured: Measured, ax: Axes) -> None:
+    """Dropout and rolls save errors and cost steps; with clean labels, or scrambled signals, they mostly cost steps."""
+    ax.set(xlabel="steps, in multiples of the plain net's", ylabel="points fewer wrong on new samples")
+    draw.numbers(ax.xaxis, (1, 1.5, 2, 5, 10), log=True)
+    arms = {
+        "dropout": "claim",
+        "rolls": "rolls",
+        "dropout, clean labels (control)": "control_plenty_of_clean_labels",
+        "rolls, scrambled (control)": "control_rolls_of_scrambled_signals",
+    }
+    for label, test in arms.items():
+        draw.dots(ax, measured[test]["slowdown"], 100 * measured[test]["gain"], label)
+    draw.level(ax, 0, "no gain")
+    draw.key(ax)
