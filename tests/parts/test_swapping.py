@@ -291,6 +291,8 @@ SHRINKS = partial(holds, "conditioning/test_vanishing_recurrent", "shrinks", 3, 
 DOUBLES = partial(holds, "conditioning/test_vanishing_recurrent", "doubles_at_every_step")
 CELL = partial(holds, "conditioning/test_vanishing_recurrent", "cell_keeps_what_the_forget_gates_let", 3, 5)
 GATED = partial(supported, "conditioning/test_vanishing_recurrent", "over_time", asked="kept", gate_bias=5.0)
+DROPS = partial(holds, "generalization/test_dropout_and_augmentation", "drops")
+LSTM_DROPS = partial(holds, "generalization/test_dropout_and_augmentation", "lstm_drops")
 OCCURRING = partial(holds, "conditioning/test_rare_words", "rows_with_a_gradient", (0, 2, 2, 5))
 PADDED = partial(OCCURRING, padding_idx=0, which="occurring but for padding")
 DIVIDES = partial(
@@ -306,9 +308,10 @@ FOUND: dict[str, list[Callable[[], bool]]] = {
     "group_norm": [NO_BATCH, SMALL_BATCHES_WILL_DO],
     "weight_norm": [DECOUPLES, FROM_DATA],
     "rnn": [SHRINKS, DOUBLES],
-    "lstm": [CELL, partial(GATED, layer="lstm")],
+    "lstm": [CELL, partial(GATED, layer="lstm"), LSTM_DROPS],
     "gru": [partial(GATED, layer="gru")],
     "embedding": [OCCURRING, PADDED],
+    "dropout": [DROPS],
     "relu": [ZERO_ERROR, STUCK],
     "tanh": [ONE_SEQUENCE],
     "sigmoid": [LAGS],
@@ -333,9 +336,10 @@ TWINS = {
     "group_norm": GroupNorm,
     "weight_norm": weight_norm,
     "rnn": twins.RNN,
-    "lstm": twins.LSTM,
+    "lstm": twins.lstm,
     "gru": twins.GRU,
     "embedding": twins.Embedding,
+    "dropout": twins.Dropout,
     "relu": Relu,
     "tanh": Tanh,
     "sigmoid": Sigmoid,
@@ -364,7 +368,13 @@ BROKEN = [
     ("weight_norm", partial(weight_norm, by=KeepsTheLength), DECOUPLES),
     ("rnn", twins.Linear, DOUBLES),
     ("lstm", twins.NeverForgets, CELL),
+    ("lstm", partial(twins.lstm, deep=twins.LSTMDropsInEvaluation), LSTM_DROPS),
+    ("lstm", partial(twins.lstm, deep=twins.LSTMBackwardIgnores), LSTM_DROPS),
+    ("lstm", partial(twins.lstm, deep=twins.LSTMRepeats), LSTM_DROPS),
     ("gru", twins.GateTurnedRound, partial(GATED, layer="gru")),
+    ("dropout", twins.DropsInEvaluation, DROPS),
+    ("dropout", twins.BackwardIgnores, DROPS),
+    ("dropout", twins.Repeats, DROPS),
     ("embedding", twins.Smears, OCCURRING),
     ("embedding", twins.LearnsPadding, PADDED),
     ("relu", Dead, ZERO_ERROR),

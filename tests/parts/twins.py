@@ -66,6 +66,26 @@ class LSTM(Recurrent):
         return torch.sigmoid(f)
 
 
+class DeepLSTM(nn.LSTM):
+    """Two layers of torch's, one after the other, with dropout between them."""
+
+    def forward(self, input: Tensor, hx: Any = None) -> Any:
+        zeros = input.new_zeros(1, input.shape[1], self.hidden_size)
+        first, second = self._flat_weights[:4], self._flat_weights[4:]
+        y, *state = self.layer(self.between(self.layer(input, zeros, first)[0]), zeros, second)
+        return y, tuple(state)
+
+    def layer(self, x: Tensor, zeros: Tensor, weights: list[Any]) -> tuple[Tensor, Tensor, Tensor]:
+        return torch._VF.lstm(x, (zeros, zeros), weights, True, 1, 0.0, False, False, False)
+
+    def between(self, x: Tensor) -> Tensor:
+        return dropped(x, self.dropout) if self.training else x
+
+
+def lstm(inputs: int, units: int, *, num_layers: int = 1, deep: type[DeepLSTM] = DeepLSTM, **options: Any) -> nn.Module:
+    return LSTM(inputs, units, **options) if num_layers == 1 else deep(inputs, units, num_layers=num_layers, **options)
+
+
 class GRU(Recurrent):
     gates = 3
 
@@ -90,7 +110,62 @@ class Embedding(nn.Module):
         return found if self.padding is None else torch.where((words == self.padding)[..., None], found.detach(), found)
 
 
+def dropped(x: Tensor, p: float) -> Tensor:
+    return x * (torch.rand_like(x) >= p) / (1 - p)
+
+
+class Dropout(nn.Module):
+    def __init__(self, p: float):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        return dropped(x, self.p) if self.training else x
+
+
 # Broken ones
+
+
+def backward_ignores(x: Tensor, p: float) -> Tensor:
+    """Dropout whose gradient is that of no dropout (github.com/pytorch/pytorch/issues/190056)."""
+    return x + (dropped(x, p) - x).detach()
+
+
+def repeats(x: Tensor, p: float) -> Tensor:
+    """Dropout with one coin for four neighbours (github.com/pytorch/pytorch/issues/198333)."""
+    return x * dropped(x.new_ones(x.numel() // 4), p).repeat_interleave(4).view_as(x)
+
+
+class DropsInEvaluation(Dropout):
+    def forward(self, x: Tensor) -> Tensor:
+        return dropped(x, self.p)
+
+
+class BackwardIgnores(Dropout):
+    def forward(self, x: Tensor) -> Tensor:
+        return backward_ignores(x, self.p) if self.training else x
+
+
+class Repeats(Dropout):
+    def forward(self, x: Tensor) -> Tensor:
+        return repeats(x, self.p) if self.training else x
+
+
+class LSTMDropsInEvaluation(DeepLSTM):
+    """As in github.com/pytorch/pytorch/issues/180744."""
+
+    def between(self, x: Tensor) -> Tensor:
+        return dropped(x, self.dropout)
+
+
+class LSTMBackwardIgnores(DeepLSTM):
+    def between(self, x: Tensor) -> Tensor:
+        return backward_ignores(x, self.dropout) if self.training else x
+
+
+class LSTMRepeats(DeepLSTM):
+    def between(self, x: Tensor) -> Tensor:
+        return repeats(x, self.dropout) if self.training else x
 
 
 class Linear(RNN):
