@@ -141,7 +141,8 @@ class RandomLayer:
     """A layer without parameters that draws at every call in training, such as `nn.Dropout(0.5)`, for a block of seeds.
 
     It is the module itself, called seed by seed, so that each seed draws from a stream of its own: from torch's
-    generator of the device, set by what the seed draws under `name`, and put back.
+    generator of the device, set by what the seed draws under `name`, and put back. Another device, or another build
+    of torch, makes other masks of it.
     """
 
     def __init__(self, module: nn.Module) -> None:

@@ -55,8 +55,8 @@ CLAIM = Claim(
     statement=(
         "If labels are partly guessed, a net that drops half of its units errs at least two points less on new digits "
         "at the same training loss; one that sees signals rolled a little errs ten points less. Both take at least "
-        "half as many steps again. With plenty of clean labels dropout does not help that much, and to a narrow net, "
-        "or with 19 units in 20, it does harm."
+        "half as many steps again. With clean labels dropout does not help that much, and with 19 units in 20 it does "
+        "harm."
     ),
     reason=(
         "Noise in training helps where there is overfitting to reduce, and if the right answer does not depend on it. "
@@ -404,4 +404,5 @@ def figure(measured: Measured, ax: Axes) -> None:
     for label, test in arms.items():
         draw.dots(ax, measured[test]["slowdown"], 100 * measured[test]["gain"], label)
     draw.level(ax, 0, "no gain")
+    ax.set_xlim(left=0.95)
     draw.key(ax)
