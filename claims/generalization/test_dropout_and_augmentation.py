@@ -236,8 +236,8 @@ def test_control_no_noise(judge):
 
 
 def test_control_no_harm_to_a_wide_net(judge):
-    """Of 64 units .7 drop; 300 digits, 40 % of the labels guessed."""
-    judge(trial, dose=0.7, samples=300, width=64, asked="harm").refutes()
+    """Of 64 units .7 drop; 250 digits, 40 % of the labels guessed."""
+    judge(trial, dose=0.7, samples=250, width=64, plain_rates=(1.0,), asked="harm").refutes()
 
 
 # -- a linear model, in rational arithmetic ---------------------------------------------------------------------------
