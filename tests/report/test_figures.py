@@ -8,6 +8,7 @@ import pytest
 
 from claimlab.declare.digest import digest
 from claimlab.report import figures, page, paths
+from claimlab.report.inline import inline
 from tests.made import SAMPLED_MODULE, control, exact, sampled
 from tests.report.project import Page, keyed
 
@@ -31,6 +32,19 @@ def test_a_picture_takes_the_pages_ink_and_font(drawn):
     assert "var(--c1,#d55e00)" in svg
     assert 'href="data:image/png' in svg, "an image lies in the page"
     assert not re.search(r"#000000|#ffffff|DejaVu|<style|metadata|20\d\d-", svg)
+
+
+def test_a_style_that_all_members_of_a_group_have_is_said_once_unless_it_fades_them():
+    def drawn(style, other):
+        dot = '<defs><path id="m" style="fill: red"/></defs>'
+        dots = f'<g>{dot}<use href="#m" style="{style}"/><use style="{other}"/></g>'
+        return inline(f'<svg viewBox="0 0 9 9">{dots}</svg>', "a/b", alt="")
+
+    blue = "fill: blue"
+    assert re.search('<g style="fill:blue"><defs><path id="f[0-9a-f]+.0" style="fill:red"/></defs>', drawn(blue, blue))
+    assert drawn(blue, blue).count("fill:blue") == 1
+    assert drawn("opacity: 0.5", "opacity: 0.5").count("opacity:0.5") == 2
+    assert '<g style="' not in drawn(blue, "fill: red")
 
 
 @pytest.mark.parametrize(
