@@ -22,12 +22,15 @@
     }
     for (const slide of document.querySelectorAll(".slide")) slide.hidden = !slide.querySelector(".card:not([hidden])");
     const filtered = fields.some((name) => form.elements[name].value.trim());
-    form.querySelector("output").value = filtered ? `${shown} of ${cards.length} claims` : `${cards.length} claims`;
+    const all = `${cards.length} ${cards.length === 1 ? "claim" : "claims"}`;
+    const none = "; no claim has all of this: try fewer words, or show all";
+    form.querySelector("output").value = filtered ? `${shown} of ${all}${shown ? "" : none}` : all;
   };
 
   const toAddress = () => {
     const query = new URLSearchParams();
     for (const name of fields) if (form.elements[name].value.trim()) query.set(name, form.elements[name].value.trim());
+    if (document.body.classList.contains("gallery")) query.set("gallery", "");
     history.replaceState(null, "", `${query.size ? `?${query}` : location.pathname}${location.hash}`);
   };
 

@@ -25,6 +25,7 @@ from claimlab.records.tally import false_alarm, role
 from claimlab.records.tally import findings as findings_of
 from claimlab.report import compare, figures, order, paths, words
 from claimlab.report.failure import failure
+from claimlab.report.prose import prose, sources
 
 _HERE = Path(__file__).parent
 _SHOWN_COMPLAINTS = 20
@@ -57,6 +58,7 @@ class Card:
     kinds: list[str]
     verdict: str
     seconds: float
+    tally: str
     figure: Markup
     caption: str
     plots: list[Markup]
@@ -113,7 +115,7 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(seconds=words.seconds, breakable=_breakable)
+    environment.filters.update(seconds=words.seconds, breakable=_breakable, prose=prose, sources=sources)
     return environment.get_template("page.html").render(
         deck=deck,
         slides=[
@@ -125,6 +127,7 @@ def render(
         green=sum(record.good for record in judged if not record.declared),
         tests=sum(not record.declared for record in judged),
         findings=findings,
+        found_false=[card for card in cards if card.claim.finding == "false"],
         meanings=FINDINGS,
         run=_run(judged),
         base_run=_run(base) if base else None,
@@ -166,7 +169,7 @@ def _card(
         Row(
             record=test,
             role=role(test),
-            style=style if test.path else "",
+            style=style if paths.dissent(test) else "",
             verdict=words.verdict(test),
             evidence=list(words.evidence(test)),
             metrics=told[id(test)],
@@ -189,11 +192,19 @@ def _card(
         kinds=sorted({test.kind for test in tests}) or ["none"],
         verdict="untested" if not tests else "green" if all(test.good for test in tests) else "red",
         seconds=math.fsum(test.seconds for test in tests),
+        tally=_tally(tests),
         figure=Markup(picture.svg),
         caption=picture.caption,
         plots=paths.plots(tests, styles),
         notes=[*_notes(newest, tests, root), *([picture.missing] if picture.missing and tests else [])],
     )
+
+
+def _tally(tests: Sequence[Record]) -> str:
+    """`3 tests, 5 controls`."""
+    controls = sum(test.control for test in tests)
+    of_claim = words.counted(len(tests) - controls, "test")
+    return f"{of_claim}, {words.counted(controls, 'control')}" if controls else of_claim
 
 
 def _failure(test: Record) -> str:

@@ -174,7 +174,7 @@ def test_search_finds_words_in_any_order_and_joins_the_filters(visit, green):
     assert visit(green, query="?q=moons+width&finding=scoped").locator(".card:visible").count() == 1
     page.fill("input[name=q]", "no such words anywhere")
     assert shown(page) == set()
-    assert page.locator(".filter output").inner_text() == "0 of 7 claims"
+    assert "no claim has all of this" in page.locator(".filter output").inner_text()
 
 
 def test_a_value_the_page_does_not_have_filters_nothing(visit, green):
@@ -209,8 +209,7 @@ def test_the_comparison_says_what_changed_verdicts_first(visit, compared):
 @pytest.mark.parametrize("width", [360, 1280])
 def test_axe_finds_nothing(visit, compared, scheme, width):
     page = visit(compared, color_scheme=scheme, viewport={"width": width, "height": 900})
-    for details in page.locator("details summary").all():
-        details.click()
+    page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
     found = Axe().run(page)
     assert [
         (violation["id"], node["target"]) for violation in found.response["violations"] for node in violation["nodes"]
@@ -227,7 +226,68 @@ def test_every_control_can_be_reached_by_keyboard(visit, green):
     page = visit(green)
     page.locator(".filter input").focus()
     reached = []
-    for _ in range(5):
+    for _ in range(7):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.name || document.activeElement.type"))
-    assert reached == ["section", "finding", "evidence", "verdict", "reset"]
+    assert reached == ["section", "finding", "evidence", "verdict", "reset", "gallery", "present"]
+
+
+def test_three_tabs_lead_to_the_first_card(visit, green):
+    page = visit(green)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('.card') === document.querySelector('.card')")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_lecture_mode_shows_one_claim_a_screen_and_walks_the_deck(visit, green, scheme):
+    page = visit(
+        green, query="?present#optimization.wide-nets", viewport={"width": 1280, "height": 720}, color_scheme=scheme
+    )
+    assert shown(page) == {"D6"}
+    assert page.locator(".place").inner_text().startswith("4 of 7")
+    for part in (".badge", "h3", ".found", "figure svg"):
+        expect(page.locator(f".current {part}").first).to_be_in_viewport(ratio=1)
+    size = page.locator(".current .found").evaluate("it => parseFloat(getComputedStyle(it).fontSize)")
+    assert size >= 22, "readable from the last row"
+    assert [violation["id"] for violation in Axe().run(page).response["violations"]] == []
+    page.keyboard.press("ArrowLeft")
+    assert shown(page) == {"D2"}
+    page.reload()
+    assert shown(page) == {"D2"}, "the address says which claim"
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowRight")
+    assert shown(page) == {"H22"}
+    page.keyboard.press("Escape")
+    assert shown(page) == EVERYTHING
+    assert "present" not in page.url
+    expect(page.locator("[id='generalization.double-descent'] > header")).to_be_in_viewport()
+
+
+def test_lecture_mode_walks_what_the_filters_leave(visit, green):
+    page = visit(green, query="?finding=false")
+    page.click("button[name=present]")
+    assert shown(page) == {"D1"}
+    page.keyboard.press(" ")
+    assert shown(page) == {"D2"}
+    assert "finding=false" in page.url
+
+
+def test_the_gallery_shows_all_figures_and_leads_to_their_cards(visit, green):
+    page = visit(green)
+    page.click("button[name=gallery]")
+    assert not page.locator(".card details").first.is_visible()
+    assert page.locator("figure.drawn").first.is_visible()
+    page.reload()
+    assert page.locator("body.gallery").count() == 1
+    page.locator(".card h3").nth(1).click()
+    assert "gallery" not in page.url
+    expect(page.locator(".card:target")).to_be_in_viewport()
+
+
+def test_on_paper_a_claim_is_its_finding_and_its_figure(visit, green):
+    page = visit(green)
+    page.emulate_media(media="print")
+    assert page.locator(".card .found").first.is_visible()
+    assert not page.locator(".card details").first.is_visible()

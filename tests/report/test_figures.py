@@ -9,7 +9,7 @@ import pytest
 from claimlab.declare.digest import digest
 from claimlab.report import figures, page, paths
 from claimlab.report.inline import inline
-from tests.made import SAMPLED_MODULE, control, exact, sampled
+from tests.made import LOSS, SAMPLED_MODULE, WIN, control, exact, sampled
 from tests.report.project import Page, keyed
 
 
@@ -68,7 +68,7 @@ def test_a_missing_figure_costs_the_card_its_picture_and_not_the_page(root, sour
     parsed = Page(page.render([sampled(), control()], root=root))
     assert sentence in parsed.text
     assert ("figure", {"class": "drawn"}) not in parsed.tags
-    assert "Evidence path" in parsed.text
+    assert "What was tested" in parsed.text
 
 
 def test_a_changed_module_is_named(root):
@@ -105,11 +105,13 @@ def test_powers_in_tick_labels_are_plain_text(label, said):
     assert keyed(figures.plain_power(label)) == said
 
 
-def test_the_evidence_path_has_a_line_for_each_test_and_both_boundaries():
-    tests = [sampled(), control(), exact()]
+def test_the_evidence_path_is_drawn_where_a_seed_dissents_with_both_boundaries():
+    dissenting = sampled(path=[LOSS, *(LOSS + WIN * n for n in range(1, 16))], n=16, wins=15)
+    tests = [dissenting, sampled(test="test_other"), control(), exact()]
     (plot,) = paths.plots(tests, paths.styles(tests))
-    lines = [points.split() for points in re.findall(r'points="([^"]+)"', plot)]
-    assert [len(points) for points in lines] == [12, 8], "from the origin on, a point after each seed"
+    (line,) = [points.split() for points in re.findall(r'points="([^"]+)"', plot)]
+    assert len(line) == 17, "from the origin on, a point after each seed"
     assert "+6.91" in plot
     assert "-16.12" in keyed(plot)
     assert plot.count('class="bound"') == 2
+    assert paths.plots(tests[1:], paths.styles(tests[1:])) == [], "all seeds agree"
