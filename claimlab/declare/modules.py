@@ -1,6 +1,7 @@
 """Finding and loading claim modules. Nothing here knows pytest."""
 
 import importlib.util
+import re
 import sys
 import traceback
 from pathlib import Path
@@ -15,6 +16,18 @@ _CLAIMLAB = str(Path(__file__).parents[1])
 def claim_modules(root: Path) -> list[Path]:
     """The claim modules under `root`, a project's folder of claims, in order."""
     return sorted(root.glob("*/test_*.py"))
+
+
+def names(root: Path) -> set[str]:
+    """What claims can be called by: file, id, entries of the catalogue. Read from their text, without an import."""
+    found = set()
+    for path in claim_modules(root):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        found.add(path.stem.removeprefix("test_"))
+        found.update(re.findall(r'\bid="[\w-]+/([\w-]+)"', text)[:1])
+        for covers in re.findall(r"\bcovers=\(([^)]*)\)", text)[:1]:
+            found.update(re.findall(r'"(\w+)"', covers))
+    return found
 
 
 def load(path: Path) -> ModuleType:

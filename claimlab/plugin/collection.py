@@ -16,6 +16,7 @@ from claimlab.plugin.options import RUN, Run, runs_claims
 IDS = pytest.StashKey[dict[str, Path]]()
 QUESTION = pytest.StashKey[Question]()
 EXCUSE = pytest.StashKey[str]()
+ASKED = pytest.StashKey[int]()
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
@@ -30,7 +31,7 @@ class ClaimModule(pytest.Module):
     def collect(self) -> Iterator[pytest.Item | pytest.Collector]:
         try:
             module = self.obj
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             # pytest wraps some errors of an import, with a traceback of its own in the words.
             cause = (error.__cause__ if isinstance(error, pytest.Collector.CollectError) else None) or error
             yield self._broken(f"The module raised {type(cause).__name__} on import: {cause}\n{traceback_of(cause)}")
@@ -40,15 +41,19 @@ class ClaimModule(pytest.Module):
             yield self._broken("\n".join(complaints))
             return
         if module.CLAIM.finding == "untestable":
-            yield Declaration.from_parent(self, name="declaration", claim=module.CLAIM)
+            declaration = Declaration.from_parent(self, name="declaration", claim=module.CLAIM)
+            declaration.extra_keyword_matches.update(module.CLAIM.covers)
+            yield declaration
             return
         asked = questions(module)
         for item in super().collect():
             if isinstance(item, pytest.Function):
                 question = _question_of(item, asked)
                 item.stash[QUESTION] = question
+                item.stash[ASKED] = len(asked)
                 item.add_marker(question.plan.kind)
                 _excuse(item, question, run)
+            item.extra_keyword_matches.update(module.CLAIM.covers)  # so that -k H15 selects by the catalogue's entry
             yield item
 
     def _broken(self, complaint: str) -> "BrokenClaim":
@@ -58,7 +63,11 @@ class ClaimModule(pytest.Module):
         claim: Claim = self.obj.CLAIM
         first = self.config.stash.setdefault(IDS, {}).setdefault(claim.id, self.path)
         if first != self.path:
-            yield f"CLAIM.id {claim.id!r} is taken by {first.relative_to(self.config.rootpath)}."
+            older, newer = sorted((first, self.path), key=lambda path: path.stat().st_mtime)
+            yield (
+                f"CLAIM.id {claim.id!r} is that of two modules: {newer.relative_to(self.config.rootpath)} is the newer "
+                f"one and needs an id of its own; {older.relative_to(self.config.rootpath)} has this one."
+            )
 
 
 def _question_of(item: pytest.Function, asked: list[Question]) -> Question:

@@ -19,7 +19,7 @@ from claimlab.judge import sequential
 from claimlab.judge.evidence import Outcome, UnansweredError, explore, prove, sample
 from claimlab.judge.plain import described
 from claimlab.judge.task import Fixed, One, Sequential, Stopping, Task, measure, precision, swapped_parts
-from claimlab.plugin.collection import EXCUSE, QUESTION, Declaration
+from claimlab.plugin.collection import ASKED, EXCUSE, QUESTION, Declaration
 from claimlab.plugin.options import PINNED, RUN, Run, certified_epoch
 from claimlab.records.provenance import provenance, threads
 from claimlab.records.record import DECLARED, ERROR, Record, encode, lost
@@ -129,6 +129,7 @@ class Sitting:
             about=question.about,
             asks=question.asks,
             kind=question.plan.kind,
+            of=self.item.stash[ASKED],
             world=described(question.world),
             verdict=verdict,
             passed=passed,

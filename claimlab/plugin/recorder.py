@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from claimlab.declare.modules import FOLDER
+from claimlab.declare.modules import FOLDER, claim_modules, names
 from claimlab.judge import sequential
 from claimlab.plugin import terminal
 from claimlab.plugin.options import RUN, Run, is_worker, make_writable, runs_claims
@@ -39,6 +39,7 @@ class Recorder:
         self.unjudged: list[str] = []
         self.shown: list[str] = []
         self.written = ""
+        self.interrupted = False
         self.artist = Artist(run.root)
 
     @pytest.hookimpl(optionalhook=True)
@@ -65,27 +66,42 @@ class Recorder:
         if report.when == "teardown":
             self.artist.see(report.nodeid, self.judged)
 
-    def pytest_sessionfinish(self) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        self.interrupted = exitstatus == pytest.ExitCode.INTERRUPTED or bool(session.shouldstop or session.shouldfail)
         if self.judged:
             self.written = self._write()
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, exitstatus: int) -> None:
         if self.shown:
             terminalreporter.section(f"one seed of epoch {self.run.epoch}")
             for line in self.shown:
                 terminalreporter.write_line(line)
         if not self.judged:
+            wanted = terminalreporter.config.option.keyword
+            if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and wanted:
+                terminalreporter.write_line(terminal.nothing_selected(wanted, names(self.run.root / FOLDER)))
             return
         terminalreporter.section("claims")
-        for line, markup in terminal.summary(self.judged, self.unjudged):
+        for line, markup in terminal.summary(
+            self.judged,
+            self.unjudged,
+            claims_there=len(claim_modules(self.run.root / FOLDER)),
+            interrupted=self.interrupted,
+        ):
             terminalreporter.write_line(line, **markup)
         terminalreporter.write_line(self.written)
 
     def _set_aside(self) -> None:
-        """Keep the run before this one: what was measured is not lost to a run of two tests."""
-        path = self.run.report / files.RECORDS
-        if path.exists():
-            path.replace(self.run.report / files.PREVIOUS)
+        """Keep the run before this one, unless the one that is kept already judged more: two runs of a few tests each
+        must not cost the records of a whole one.
+        """
+        path, kept = self.run.report / files.RECORDS, self.run.report / files.PREVIOUS
+        if not path.exists():
+            return
+        if files.lines(path) >= files.lines(kept):
+            path.replace(kept)
+        else:
+            path.unlink()
 
     def _write(self) -> str:
         """Write what the whole run came to; says what and where."""
@@ -96,7 +112,13 @@ class Recorder:
         from claimlab.report import page
 
         path = self.run.report / PAGE
-        text = page.render(self.judged, root=self.run.root, unjudged=self.unjudged, drawn=self.artist.pictures())
+        text = page.render(
+            self.judged,
+            root=self.run.root,
+            unjudged=self.unjudged,
+            drawn=self.artist.pictures(),
+            interrupted=self.interrupted,
+        )
         path.write_text(text, encoding="utf-8")
         return f"report: {path}"
 

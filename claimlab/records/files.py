@@ -30,6 +30,11 @@ def read(path: Path) -> tuple[list[Record], list[str]]:
     return records, complaints
 
 
+def lines(path: Path) -> int:
+    """How many records a file holds, readable or not; none if it is not there."""
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
 def append(path: Path, line: str) -> None:
     """Add one line in a single write, so that an interrupted run keeps every test judged so far."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)

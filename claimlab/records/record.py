@@ -41,6 +41,8 @@ class Record:
     about: str
     asks: str
     kind: str
+    # How many tests its claim has, so that a few of them are not taken for all; 0 where it is not known.
+    of: int = 0
     # The world it asked in: the keywords of the check, functions and objects by name.
     world: dict[str, Any] = field(default_factory=dict)
     # What came of it. `excused` says why the opposite of what the test asks is no news in this precision.

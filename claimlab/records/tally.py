@@ -1,7 +1,8 @@
 """What records come to, counted: findings, the chance of a false alarm, the evidence for a claim in a few words."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
 
 from claimlab.declare.claim import FINDINGS, Statistical
 from claimlab.judge import sequential
@@ -33,10 +34,32 @@ def role(record: Record) -> str:
     return "corrected statement" if record.finding == "false" else "claim"
 
 
-def findings(claims: Iterable[Record]) -> list[tuple[str, int]]:
-    """How many claims there are of each finding that occurs, of one record a claim."""
-    found = Counter(claim.finding for claim in claims)
+class State(StrEnum):
+    """What a run says of a claim's finding."""
+
+    CONFIRMED = "confirmed"
+    RED = "red"
+    PART = "in part"
+
+
+def state(tests: Sequence[Record]) -> State:
+    """What the judged tests of a claim say of its finding: a few of them, all green, do not confirm it."""
+    if not all(test.good for test in tests):
+        return State.RED
+    asked = max(test.of for test in tests)
+    return State.PART if len({test.test for test in tests}) < asked else State.CONFIRMED
+
+
+def findings(claims: Iterable[Sequence[Record]]) -> list[tuple[str, int]]:
+    """How many claims there are of each finding that occurs, those alone whose finding the run confirms."""
+    found = Counter(tests[0].finding for tests in claims if state(tests) is State.CONFIRMED)
     return [(finding, found[finding]) for finding in FINDINGS if finding in found]
+
+
+def unconfirmed(claims: Iterable[Sequence[Record]]) -> list[tuple[str, int]]:
+    """How many claims are red, and how many were judged in part."""
+    found = Counter(map(state, claims))
+    return [(each.value, found[each]) for each in (State.RED, State.PART) if found[each]]
 
 
 def false_alarm(judged: Iterable[Record]) -> float:

@@ -19,9 +19,9 @@ from markupsafe import Markup
 from claimlab.declare.claim import FINDINGS
 from claimlab.declare.deck import Deck, read
 from claimlab.declare.digest import digest
-from claimlab.declare.modules import FOLDER
+from claimlab.declare.modules import FOLDER, claim_modules
 from claimlab.records.record import ERROR, Record
-from claimlab.records.tally import false_alarm, role
+from claimlab.records.tally import State, false_alarm, role, state, unconfirmed
 from claimlab.records.tally import findings as findings_of
 from claimlab.report import compare, figures, order, paths, words
 from claimlab.report.failure import failure
@@ -84,17 +84,18 @@ def render(
     unjudged: Sequence[str] = (),
     base: list[Record] | None = None,
     drawn: Mapping[str, figures.Picture] = MappingProxyType({}),
+    interrupted: bool = False,
 ) -> str:
     """The page. `root` is the project's directory, where the claim modules that draw the figures lie.
 
     `complaints` are sentences about lines of a record file that could not be read, `unjudged` the node ids of tests
     that failed before they could be judged; the page shows both where nobody can miss them. `base` is another run to
     compare with: the page shows its verdicts beside these, and what changed. `drawn` are pictures of these records that
-    are there already, by claim.
+    are there already, by claim. A run that was `interrupted`, or judged fewer claims than the project has, says so.
     """
     deck = read(root / FOLDER)
     claims = order.by_claim(judged, deck)
-    findings = findings_of(order.newest(tests) for tests in claims)
+    claims_there = len(claim_modules(root / FOLDER))
     # The words of a record hold its effect sizes, whose bootstrap takes a second: time enough while figures are drawn.
     told: dict[int, list[tuple[str, str]]] = {}
     undrawn = [tests for tests in claims if tests[0].claim not in drawn]
@@ -126,7 +127,13 @@ def render(
         red=[(card, row) for card in cards for row in card.rows if row.failure],
         green=sum(record.good for record in judged if not record.declared),
         tests=sum(not record.declared for record in judged),
-        findings=findings,
+        findings=findings_of(claims),
+        unconfirmed=dict(unconfirmed(claims)),
+        of_all=f"{len(claims)} of {claims_there}" if len(claims) < claims_there else str(len(claims)),
+        whole=len(claims) >= claims_there
+        and not interrupted
+        and all(state(tests) is not State.PART for tests in claims),
+        interrupted=interrupted,
         found_false=[card for card in cards if card.claim.finding == "false"],
         meanings=FINDINGS,
         run=_run(judged),
@@ -136,7 +143,7 @@ def render(
         strip=_strip(cards, deck),
         filters=[
             ("section", list(dict.fromkeys(card.claim.section for card in cards))),
-            ("finding", [finding for finding, _ in findings]),
+            ("finding", [finding for finding in FINDINGS if any(card.claim.finding == finding for card in cards)]),
             ("evidence", sorted({kind for card in cards for kind in card.kinds})),
             ("verdict", sorted({card.verdict for card in cards})),
         ],

@@ -38,7 +38,7 @@ BAD_MODULES = [
     (bad(id="other/bad"), "CLAIM.id 'other/bad' must begin with its folder, 'sec/'."),
     (bad(id="Sec/Bad One"), "CLAIM.id 'Sec/Bad One' must read section/name in lower case with dashes"),
     (bad(id=7), "CLAIM.id 7 must read section/name in lower case with dashes"),
-    (bad(id="sec/good"), "CLAIM.id 'sec/good' is taken by claims/sec/test_a_good.py."),
+    (bad(id="sec/good"), "CLAIM.id 'sec/good' is that of two modules: claims/sec/test_bad_8.py is the newer one"),
     (bad(slide="No slide"), "CLAIM.slide 'No slide' is no slide of the deck; claims/deck.toml lists them."),
     (bad(version=0), "CLAIM.version 0 must be a whole number from 1."),
     (bad(statement=" "), "CLAIM.statement is empty; the report has nothing to print there."),
@@ -64,6 +64,7 @@ BAD_MODULES = [
     (bad(tail="import no_such_module"), "The module raised ModuleNotFoundError on import: No module named 'no_such"),
     (bad(tail="def broken(:"), "The module raised SyntaxError on import: invalid syntax (test_bad_"),
     (bad(tail="1 / 0"), "The module raised ZeroDivisionError on import: division by zero"),
+    (bad(tail="raise SystemExit(3)"), "The module raised SystemExit on import: 3"),
     # the tests
     (bad(tests=[ITS_TEST]), "The module has no test_control...: show a world in"),
     (bad(tests=[ITS_CONTROL]), "The module has no test of the claim itself"),
@@ -117,7 +118,7 @@ def test_bad_modules_fail_with_one_sentence_each_and_the_others_go_on(bench: Ben
     for number, (_, sentence) in enumerate(BAD_MODULES):
         assert re.search(rf"_ claims/sec/test_bad_{number}\.py _+\n{re.escape(sentence)}", text), sentence
     assert "Not judged, see above: claims/sec/test_bad_0.py::declaration, claims/sec/test_bad_1.py::decl" in text
-    assert "2 claims: 2 holds. 4 tests judged, 0 not as found." in text
+    assert f"2 of {len(BAD_MODULES) + 2} claims: 2 holds. 4 tests judged, 0 not as found." in text
     assert_no_frame_of_ours(text)
 
 

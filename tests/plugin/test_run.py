@@ -5,6 +5,7 @@ import re
 import pytest
 
 from claimlab import Statistical
+from claimlab.records.record import Record
 from tests.plugin.project import Bench, case, draws, exact, shown, worlds
 
 
@@ -56,6 +57,49 @@ def test_the_records_of_the_run_before_are_kept_and_a_run_that_judges_nothing_le
     bench.run("claims/sec/test_sum.py")
     assert {record.claim for record in bench.records()} == {"sec/sum"}
     assert {record.claim for record in bench.records(name="records.previous.jsonl")} == {"sec/sum", "sec/other"}
+
+
+def test_two_runs_of_a_few_tests_do_not_cost_the_records_of_a_whole_one(bench: Bench):
+    bench.write("sum", **exact())
+    bench.write("other", **exact())
+    bench.run("claims")
+    for _ in range(2):
+        bench.run("claims/sec/test_sum.py", "-k", "test_claim")
+    assert len(bench.records()) == 1
+    assert len(bench.records(name="records.previous.jsonl")) == 4
+
+
+def test_a_few_of_a_claims_tests_do_not_speak_for_the_claim(bench: Bench):
+    bench.write("sum", **exact())
+    bench.write("other", **exact())
+    text = shown(bench.run("claims", "-k", "control and sum"))
+    assert re.search(r"part holds      T1     sum +1/1 control refuted; 1 of 2 tests", text)
+    assert "1 of 2 claims: 1 in part. 1 tests judged" in text
+
+
+def test_a_red_claim_is_not_counted_under_its_finding(bench: Bench):
+    bench.write("sum", **exact(b="3"))
+    bench.write("other", **exact())
+    assert "2 claims: 1 holds, 1 red. 4 tests judged, 1 not as found." in shown(bench.run("claims"))
+
+
+def test_entries_of_the_catalogue_select_and_a_name_that_selects_nothing_is_told_its_neighbours(bench: Bench):
+    bench.write("sum", **exact(), covers=("T11",))
+    bench.write("other", **exact())
+    bench.write("taste", finding="untestable", evidence=None, covers=("T7",))
+    assert {record.claim for record in _after(bench, "T11")} == {"sec/sum"}
+    assert {record.claim for record in _after(bench, "T7")} == {"sec/taste"}
+    result = bench.run("claims", "-k", "ohter and not slow")
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert "No claim matches -k 'ohter and not slow'; near names: other." in shown(result)
+    assert "-k 'xyzzy'; `pytest claims --collect-only -q` lists all claims." in shown(
+        bench.run("claims", "-k", "xyzzy")
+    )
+
+
+def _after(bench: Bench, chosen: str) -> list[Record]:
+    bench.run("claims", "-k", chosen)
+    return bench.records()
 
 
 def test_without_a_terminal_the_report_is_written_too(bench: Bench):
@@ -161,5 +205,5 @@ def test_ctrl_c_keeps_and_summarises_what_was_judged(bench: Bench):
     assert {record.claim for record in bench.records()} == {"sec/a"}
     text = shown(result)
     assert re.search(r"ok   holds      T1     a +exact; 1/1 control refuted", text)
-    assert "1 claims: 1 holds. 2 tests judged, 0 not as found." in text
+    assert "Interrupted. 1 of 3 claims: 1 holds. 2 tests judged, 0 not as found." in text
     assert re.search(r"report: .*index\.html", text)

@@ -44,8 +44,17 @@ def test_the_evidence_for_a_claim_in_a_few_words(tests, words):
 
 
 def test_findings_are_counted_in_their_usual_order():
-    found = tally.findings([exact(finding="open"), exact(), exact(finding="false"), exact()])
+    found = tally.findings([[exact(finding="open")], [exact()], [exact(finding="false")], [exact(), control()]])
     assert found == [("holds", 2), ("false", 1), ("open", 1)]
+
+
+def test_a_claim_with_a_red_test_or_without_all_its_tests_is_not_counted_under_its_finding():
+    red, part, whole = [exact(), control(passed=False)], [control(of=2)], [exact(of=2), control(of=2)]
+    assert [tally.state(tests).value for tests in (red, part, whole)] == ["red", "in part", "confirmed"]
+    assert tally.findings([red, part, whole]) == [("holds", 1)]
+    assert tally.unconfirmed([red, part, whole, red]) == [("red", 2), ("in part", 1)]
+    both_devices = [control(of=2), control(of=2, device="cuda")]
+    assert tally.state(both_devices).value == "in part", "one test on two devices is one test"
 
 
 def test_the_chance_of_a_false_alarm_is_the_sequential_tests_added_up():

@@ -44,6 +44,20 @@ def test_what_is_false_as_written_comes_first_and_with_what_holds_instead(root):
     assert text.index("What holds instead") < text.index("Some is.") < text.rindex("What was tested")
 
 
+def test_a_run_of_a_part_never_says_all_green(root):
+    (root / "claims" / "other").mkdir()
+    (root / "claims" / "other" / "test_more.py").write_text("")
+    few = Page(page.render([sampled(), control()], root=root)).text
+    assert "All green" not in few
+    assert "Green as far as it was run. 2 tests of 1 of 2 claims" in " ".join(few.split())
+    assert "Interrupted: green as far as it ran." in page.render([sampled()], root=root, interrupted=True)
+    of_four = page.render([sampled(of=4)], root=root)
+    assert "some of the claim's tests were not run" in Page(of_four).text
+    red = Page(page.render([sampled(), control(passed=False)], root=root)).text
+    assert "a test did not come out as found: this run does not confirm" in red
+    assert "true as the deck says it" not in red, "a red claim is not counted under its finding"
+
+
 def test_controls_are_folded_unless_one_is_red(root):
     folded = Page(page.render([sampled(), control(), control(test="test_control_x")], root=root))
     assert "2 controls, all refuted as they must be" in folded.text
