@@ -15,6 +15,9 @@ from claimlab.declare.questions import UnsoundTestError, asked_by, evidence_of, 
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 """The precisions a trial can compute in."""
 
+MOST_SEEDS = 4096
+"""A test that needs more seeds than this has an effect that nobody would care about."""
+
 _NO_DECK = Deck()
 
 
@@ -110,6 +113,8 @@ def plan_problems(evidence: Evidence) -> Iterator[str]:
             yield "Statistical evidence needs false_fail and false_pass between 0 and 0.5."
         if not 1 <= evidence.block <= evidence.max_seeds:
             yield "Statistical evidence needs a block of at least 1 and at most max_seeds seeds."
+        if not isinstance(evidence.max_seeds, int) or evidence.max_seeds > MOST_SEEDS:
+            yield f"Statistical evidence needs a whole number of at most {MOST_SEEDS} for max_seeds."
         if evidence.dtype not in (None, *DTYPES):
             yield f"Statistical evidence has dtype {evidence.dtype!r}; choose one of {', '.join(DTYPES)}."
     elif isinstance(evidence, Property) and evidence.examples < 1:

@@ -11,7 +11,7 @@ approximately. A test that crosses neither within `max_seeds` is UNRESOLVED, whi
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -154,12 +154,24 @@ def certifies(wins: int, n: int, plan: Statistical, *, asks: str) -> bool:
 
 
 def _binomial_tail(wins: int, n: int, rate: float) -> float:
-    """The chance of `wins` or more of n at a rate inside (0, 1); by logarithms, so that no n overflows."""
+    """The chance of `wins` or more of n at a rate inside (0, 1); by logarithms, so that no n overflows.
+
+    Terms are added up from `wins` away from the likeliest count, where they fall, until none is left to notice.
+    """
+    if wins > n * rate:
+        return math.fsum(_falling(range(wins, n + 1), n, rate))
+    return 1 - math.fsum(_falling(range(wins - 1, -1, -1), n, rate))
+
+
+def _falling(counts: Iterable[int], n: int, rate: float) -> Iterator[float]:
     log_win, log_loss, log_all = math.log(rate), math.log1p(-rate), math.lgamma(n + 1)
-    return math.fsum(
-        math.exp(log_all - math.lgamma(k + 1) - math.lgamma(n - k + 1) + k * log_win + (n - k) * log_loss)
-        for k in range(wins, n + 1)
-    )
+    largest = 0.0
+    for k in counts:
+        term = math.exp(log_all - math.lgamma(k + 1) - math.lgamma(n - k + 1) + k * log_win + (n - k) * log_loss)
+        yield term
+        largest = max(largest, term)
+        if term <= 1e-18 * largest:
+            return
 
 
 def _root(rising, low: float = 0.0, high: float = 1.0) -> float:

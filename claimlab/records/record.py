@@ -13,6 +13,7 @@ from typing import Any, get_args, get_origin
 from claimlab.declare.questions import is_control
 from claimlab.judge.plain import numbers, plain
 from claimlab.judge.task import speaks
+from claimlab.records.sound import complaints
 
 SCHEMA = 2
 ERROR = "ERROR"
@@ -115,7 +116,10 @@ def decode(line: str) -> Record:
     """The record on a line. Raises `NotARecordError` with a sentence that says what is wrong."""
     try:
         values = json.loads(line)
-    except json.JSONDecodeError as error:
+        json.dumps(values, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise NotARecordError("the line has characters that are none") from error
+    except (ValueError, RecursionError) as error:  # of JSON, of a number of too many digits, of too deep a nesting
         raise NotARecordError("the line is cut short or is not JSON") from error
     if not isinstance(values, dict) or "schema" not in values or "claim" not in values:
         raise NotARecordError("the line is JSON, but not a claimlab record")
@@ -130,9 +134,12 @@ def decode(line: str) -> Record:
         if not _fits(value, known[name]):
             raise NotARecordError(f"the record's {name} is not what it should be ({json.dumps(value)[:60]})")
     try:
-        return Record(**given)
+        record = Record(**given)
     except TypeError as error:
         raise NotARecordError(f"the record is incomplete ({error})") from error
+    if odd := next(complaints(given), None):
+        raise NotARecordError(f"no run wrote this record: {odd}")
+    return record
 
 
 def _fits(value: object, wanted: Any) -> bool:

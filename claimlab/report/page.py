@@ -21,7 +21,7 @@ from claimlab.declare.deck import Deck, read
 from claimlab.declare.digest import digest
 from claimlab.declare.modules import FOLDER, claim_modules
 from claimlab.records.record import ERROR, Record
-from claimlab.records.tally import State, false_alarm, role, state, unconfirmed
+from claimlab.records.tally import State, role, state, unconfirmed
 from claimlab.records.tally import findings as findings_of
 from claimlab.report import compare, figures, order, paths, words
 from claimlab.report.failure import failure
@@ -136,8 +136,8 @@ def render(
         interrupted=interrupted,
         found_false=[card for card in cards if card.claim.finding == "false"],
         meanings=FINDINGS,
-        run=_run(judged),
-        base_run=_run(base) if base else None,
+        run=words.head(judged),
+        base_run=words.head(base) if base else None,
         changes=changes,
         change_lists=list(_change_lists(changes, {card.claim.claim: card.anchor for card in cards})) if changes else [],
         strip=_strip(cards, deck),
@@ -255,7 +255,10 @@ def _order_figure(tests: list[Record], root: Path) -> figures.Order:
 
 def _module(record: Record, root: Path) -> Path | None:
     """The claim's module, if it is one of this project's: a record from elsewhere must not name the code to run."""
-    path = (root / record.module).resolve()
+    try:
+        path = (root / record.module).resolve()
+    except (OSError, ValueError):  # no path at all
+        return None
     return path if path.is_relative_to((root / FOLDER).resolve()) and path.is_file() else None
 
 
@@ -284,36 +287,6 @@ def _change_lists(changes: compare.Changes, anchors: dict[str, str]) -> Iterator
     yield "Cost", [line(pair, words.costs(pair.base, pair.head)) for pair in changes.costs]
 
 
-def _run(judged: list[Record]) -> dict[str, str]:
-    """The head of the page: where and how this was measured. Several values stand side by side."""
-    measured = [record for record in judged if record.kind == "statistical"]
-    times = sorted(record.when for record in judged)
-    sequential = [record for record in judged if record.path]
-    return {
-        "Measured": _span(times),
-        "Test time": words.seconds(math.fsum(record.seconds for record in judged)),
-        "Epoch": words.listed(record.epoch for record in judged),
-        "Device": words.listed(record.device for record in measured) or "none (exact evidence only)",
-        "Precision": words.listed(record.dtype for record in measured) or "exact",
-        "Threads": words.listed(record.threads for record in measured or judged),
-        "torch": words.listed(record.torch for record in judged),
-        "Python": words.listed(record.python for record in judged),
-        "Claimlab": words.listed(record.claimlab for record in judged),
-        "Commit": words.listed(record.commit for record in judged if record.commit),
-        "Machine": words.listed(record.machine for record in judged),
-        "Chance of a false alarm": words.chance(false_alarm(sequential)) if sequential else "",
-    }
-
-
 def _breakable(code: str) -> Markup:
     """A long name or command that may break after a slash, a colon or an underscore."""
     return Markup("<wbr>").join(re.split(r"(?<=[/_:])(?![/_:])", code))
-
-
-def _span(times: list[str]) -> str:
-    if not times:
-        return "never"
-    first, last = (time.replace("T", " ").replace("+00:00", "")[:16] for time in (times[0], times[-1]))
-    if first == last:
-        return f"{first} UTC"
-    return f"{first} to {last[11:] if first[:10] == last[:10] else last} UTC"

@@ -8,6 +8,7 @@ from typing import Any
 from claimlab.declare.claim import Statistical
 from claimlab.judge.sequential import REFUTED, SUPPORTED, boundaries, clopper_pearson
 from claimlab.records.record import ERROR, Record, lost, mute, table
+from claimlab.records.tally import false_alarm
 from claimlab.report.compare import Moved
 from claimlab.report.effects import Effect, effects
 
@@ -105,6 +106,36 @@ def costs(base: Record | None, head: Record | None) -> str:
     return f"{seconds(base.seconds)}, now {seconds(head.seconds)}"
 
 
+def head(judged: list[Record]) -> dict[str, str]:
+    """The head of the page: where and how this was measured. Several values stand side by side."""
+    measured = [record for record in judged if record.kind == "statistical"]
+    times = sorted(record.when for record in judged)
+    sequential = [record for record in judged if record.path]
+    return {
+        "Measured": _span(times),
+        "Test time": seconds(math.fsum(record.seconds for record in judged)),
+        "Epoch": listed(record.epoch for record in judged),
+        "Device": listed(record.device for record in measured) or "none (exact evidence only)",
+        "Precision": listed(record.dtype for record in measured) or "exact",
+        "Threads": listed(record.threads for record in measured or judged),
+        "torch": listed(record.torch for record in judged),
+        "Python": listed(record.python for record in judged),
+        "Claimlab": listed(record.claimlab for record in judged),
+        "Commit": listed(record.commit for record in judged if record.commit),
+        "Machine": listed(record.machine for record in judged),
+        "Chance of a false alarm": chance(false_alarm(sequential)) if sequential else "",
+    }
+
+
+def _span(times: list[str]) -> str:
+    if not times:
+        return "never"
+    first, last = (time.replace("T", " ").replace("+00:00", "")[:16] for time in (times[0], times[-1]))
+    if first == last:
+        return f"{first} UTC"
+    return f"{first} to {last[11:] if first[:10] == last[:10] else last} UTC"
+
+
 def interval(effect: Effect) -> str:
     """A mean with its interval."""
     return f"{value(effect.mean)} [{value(effect.low)}, {value(effect.high)}]"
@@ -154,7 +185,8 @@ def value(entry: Any) -> str:
             inside = ", ".join(value(each) for each in entry[:_SHOWN])
             return f"[{inside}{f', … {len(entry)} in all' if len(entry) > _SHOWN else ''}]"
         case dict():
-            return "(" + ", ".join(f"{name} = {value(each)}" for name, each in entry.items()) + ")"
+            inside = ", ".join(f"{_cut(name)} = {value(each)}" for name, each in list(entry.items())[:_SHOWN])
+            return f"({inside}{f', … {len(entry)} in all' if len(entry) > _SHOWN else ''})"
         case _:
             return _cut(str(entry))
 
