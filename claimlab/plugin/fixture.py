@@ -1,6 +1,7 @@
 """The `judge` fixture: answers a test's question, compares the answer with what the test asks for, keeps the record."""
 
 import importlib
+import inspect
 import os
 import shlex
 import sys
@@ -81,7 +82,8 @@ class Sitting:
             row = "  ".join(f"{name}={short(column[0])}" for name, column in record.rows.items())
             self.shown = f"{self.question.claim.id}  {self.item.name}  seed {record.seeds[0]}:  {row}"
         if verdict != wanted:
-            pytest.fail(failure(record, one_seed=self._one_seed(record)), pytrace=False)
+            predicate = inspect.getdoc(self.question.check) or ""
+            pytest.fail(failure(record, one_seed=self._one_seed(record), predicate=predicate), pytrace=False)
 
     def failed(self, reason: str) -> None:
         """Keep a record of a test that ended without a verdict: its check raised, it ran out of time, ..."""
@@ -230,6 +232,13 @@ def _in_its_own_words(claim: Claim, item: pytest.Item) -> dict[str, Any]:
     }
 
 
+def _said_of(error: str) -> str:
+    """What a record says of an error; of a time-out also what it counts as."""
+    if "pytest-timeout" not in error:
+        return error
+    return f"{error} It counts as red: nothing was supported and nothing refuted."
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
@@ -239,7 +248,7 @@ def pytest_runtest_makereport(
         return report
     if sitting := item.stash.get(SITTING, None):
         if call.excinfo is not None and sitting.record is None and sitting.run.seed is None:
-            sitting.failed(call.excinfo.exconly())
+            sitting.failed(_said_of(call.excinfo.exconly()))
         # Attributes of a report travel from an xdist worker to the controller, where `Recorder` finds them.
         report.claimlab_record = sitting.record
         report.claimlab_shown = sitting.shown

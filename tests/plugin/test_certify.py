@@ -44,6 +44,7 @@ def test_too_few_wins_are_refused_and_a_new_certificate_replaces_the_old(bench: 
     assert not claim.passed
     assert control.passed
     assert len(claim.numbers["lost"]) == 100 - claim.wins
+    assert f"100 seeds judged, {claim.wins} won, and a certificate needs at least 99." in shown(result)
     again = re.search(r"Run the first of these seeds alone: (.*)", shown(result))
     assert again
     lost = claim.numbers["lost"][0]

@@ -42,7 +42,7 @@ def line_after(text: str, words: str) -> str:
 
 def test_every_kind_of_red_says_what_it_wanted_and_what_it_saw(bench: Bench):
     bench.write("undecided", **draws(bound="0.7", evidence=Statistical(max_seeds=32)))
-    bench.write("sum", **exact(b="4"))
+    bench.write("sum", **exact(b="4", before='"""Whether a and b make four."""'))
     bench.write("small", **worlds(bound="321", examples=100))
     bench.write("control", **draws(control="3.6"))
     result = bench.run("claims")
@@ -51,6 +51,7 @@ def test_every_kind_of_red_says_what_it_wanted_and_what_it_saw(bench: Bench):
     assert "sec/undecided (T1) was found 'holds'; test_claim wants SUPPORTED and the evidence says UNRESOLVED." in text
     assert "sec/sum (T1) was found 'holds'; test_claim wants SUPPORTED and the evidence says REFUTED.\n" in text
     assert "  sum = 6" in text
+    assert "The check: Whether a and b make four." in text
     assert re.search(r"Counterexample, after \d+ worlds: 321\n", text)  # the smallest
     assert "test_control_low wants REFUTED and the evidence says SUPPORTED." in text
     assert "Seeds that won:" in text
@@ -180,4 +181,7 @@ def test_a_check_that_runs_out_of_time_is_an_error_and_shows_where_it_stood(benc
     assert f"claims/sec/test_bad.py:{line}: Failed" in result.outlines
     assert_no_frame_of_ours(shown(result))
     (record,) = bench.records()
-    assert (record.verdict, record.message) == ("ERROR", "Failed: Timeout (>0.5s) from pytest-timeout.")
+    assert record.verdict == "ERROR"
+    assert record.message == (
+        "Failed: Timeout (>0.5s) from pytest-timeout. It counts as red: nothing was supported and nothing refuted."
+    )
