@@ -30,8 +30,24 @@ def two_moons(seeds: Seeds, *, n: int = 30, n_test: int = 1000, noise: float = N
     """Fresh moons for every seed; n and n_test are even."""
     x, y = _draw(seeds, "moons.train", n, noise)
     x_test, y_test = _draw(seeds, "moons.test", n_test, noise)
-    mean, std = x.mean(dim=1, keepdim=True), x.std(dim=1, keepdim=True, correction=0)
-    return Moons((x - mean) / std, y, (x_test - mean) / std, y_test)
+    return Moons(_standardised(x, by=x), y, _standardised(x_test, by=x), y_test)
+
+
+def poisoned_moons(seeds: Seeds, *, n: int = 30, poison: int = 30, n_test: int = 1000, noise: float = NOISE) -> Moons:
+    """The points of `two_moons`, whose n training points are followed by `poison` more with shuffled labels.
+
+    Those are fresh points of both moons, standardised as the clean ones are, and half of their labels are 1. A net that
+    fits all of them fits the clean n, too: so bad minima of these are made. `poison` is even, as n is.
+    """
+    clean = two_moons(seeds, n=n, n_test=n_test, noise=noise)
+    more, labels = _draw(seeds, "moons.poison", poison, noise)
+    x = _standardised(more, by=_draw(seeds, "moons.train", n, noise)[0])
+    y = labels.gather(1, seeds.permutation("moons.shuffle", poison))
+    return Moons(torch.cat([clean.x, x], dim=1), torch.cat([clean.y, y], dim=1), clean.x_test, clean.y_test)
+
+
+def _standardised(points: Tensor, *, by: Tensor) -> Tensor:
+    return (points - by.mean(dim=1, keepdim=True)) / by.std(dim=1, keepdim=True, correction=0)
 
 
 def _draw(seeds: Seeds, name: str, n: int, noise: float) -> tuple[Tensor, Tensor]:

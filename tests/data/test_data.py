@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits, make_moons
 
 from claimlab.data.digits import digits
 from claimlab.data.mnist1d import _pool, mnist1d
-from claimlab.data.moons import deck_moons, two_moons
+from claimlab.data.moons import deck_moons, poisoned_moons, two_moons
 from claimlab.data.noisy_sine import (
     BAYES_RISK,
     deck_noisy_sine,
@@ -60,6 +60,30 @@ def test_moons_noise_has_the_size_asked_for():
     recovered = noisy.x * (scale**2 + 0.15**2).sqrt() - still.x * scale
     recovered -= recovered.mean(dim=1, keepdim=True)
     assert abs(recovered.std() - 0.15) < 0.0075
+
+
+def test_poison_follows_the_clean_points():
+    """The clean points are those of `two_moons`; the poison is fresh, on the same scale, and labelled by a shuffle."""
+    clean, poisoned = two_moons(SEEDS), poisoned_moons(SEEDS, poison=40)
+    assert torch.equal(poisoned.x[:, :30], clean.x)
+    assert torch.equal(poisoned.y[:, :30], clean.y)
+    assert torch.equal(poisoned.x_test, clean.x_test)
+    assert torch.equal(poisoned.y_test, clean.y_test)
+    assert poisoned.x.shape == (6, 70, 2)
+    assert are_new(poisoned.x[:, 30:], torch.cat([clean.x, clean.x_test], dim=1)).all()
+    assert (poisoned.y[:, 30:].sum(dim=1) == 20).all()
+    assert len(poisoned.y[:, 30:].unique(dim=0)) == 6
+
+    still = poisoned_moons(SEEDS, poison=30, noise=0.0)
+    torch.testing.assert_close(still.x[:, 30:], still.x[:, :30])
+
+
+def test_half_of_the_poison_contradicts_the_moon_it_lies_on():
+    """The shuffle moves labels between the moons: of 6 x 1000 it makes half wrong, give or take two hundredths."""
+    poisoned = poisoned_moons(SEEDS, poison=1000)
+    moon = torch.arange(1000) >= 500
+    wrong = (poisoned.y[:, 30:] != moon.long()).double().mean()
+    assert abs(wrong - 0.5) < 0.02
 
 
 def test_the_decks_moons_to_the_last_digit():
