@@ -33,16 +33,19 @@ def two_moons(seeds: Seeds, *, n: int = 30, n_test: int = 1000, noise: float = N
     return Moons(_standardised(x, by=x), y, _standardised(x_test, by=x), y_test)
 
 
-def poisoned_moons(seeds: Seeds, *, n: int = 30, poison: int = 30, n_test: int = 1000, noise: float = NOISE) -> Moons:
+def poisoned_moons(
+    seeds: Seeds, *, n: int = 30, poison: int = 30, n_test: int = 1000, noise: float = NOISE, flipped: bool = False
+) -> Moons:
     """The points of `two_moons`, whose n training points are followed by `poison` more with shuffled labels.
 
-    Those are fresh points of both moons, standardised as the clean ones are, and half of their labels are 1. A net that
-    fits all of them fits the clean n, too: so bad minima of these are made. `poison` is even, as n is.
+    Those are fresh points of both moons, standardised as the clean ones are, and half of their labels are 1: shuffled
+    as in the deck, so that about half of them are wrong by luck, or `flipped`, so that all are. A net that fits all
+    points fits the clean n, too: so bad minima of these are made. `poison` is even, as n is.
     """
     clean = two_moons(seeds, n=n, n_test=n_test, noise=noise)
     more, labels = _draw(seeds, "moons.poison", poison, noise)
     x = _standardised(more, by=_draw(seeds, "moons.train", n, noise)[0])
-    y = labels.gather(1, seeds.permutation("moons.shuffle", poison))
+    y = 1 - labels if flipped else labels.gather(1, seeds.permutation("moons.shuffle", poison))
     return Moons(torch.cat([clean.x, x], dim=1), torch.cat([clean.y, y], dim=1), clean.x_test, clean.y_test)
 
 

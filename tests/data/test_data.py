@@ -86,6 +86,13 @@ def test_half_of_the_poison_contradicts_the_moon_it_lies_on():
     assert abs(wrong - 0.5) < 0.02
 
 
+def test_flipped_poison_lies_where_the_other_moon_is_meant():
+    shuffled, flipped = poisoned_moons(SEEDS, poison=20), poisoned_moons(SEEDS, poison=20, flipped=True)
+    assert torch.equal(flipped.x, shuffled.x)
+    assert torch.equal(flipped.y[:, :30], shuffled.y[:, :30])
+    assert (flipped.y[:, 30:] == (torch.arange(20) < 10).long()).all()
+
+
 def test_the_decks_moons_to_the_last_digit():
     x, y, x_test, y_test = deck_moons()
     assert (x.shape, x_test.shape) == ((30, 2), (1000, 2))
