@@ -1,6 +1,6 @@
 """Bad minima on purpose: nets that fit a training set, and were taught beside it what is wrong elsewhere.
 
-After Huang et al. 2020 (arXiv 1906.03291), who train on the clean samples and on others with flipped labels.
+In the manner of Huang et al. 2020 (arXiv 1906.03291), who made theirs with samples whose labels are wrong.
 """
 
 import torch
