@@ -188,7 +188,7 @@ def minibatches(
 
 
 def test_minibatches_leave_a_floor(judge):
-    """Regression on 32 samples of four features, noise of standard deviation .5, rates .2 and .05, 20 epochs of 16 steps.
+    """Regression on 32 samples of four features, noise of deviation .5, rates .2 and .05, 20 epochs of 16 steps.
 
     The excess training loss, averaged over sixteen problems, is at least four times as large at the higher rate.
     """
