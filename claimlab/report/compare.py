@@ -1,7 +1,8 @@
 """Two runs side by side: what changed from a base run to this one, the most important first.
 
 Runs are compared test by test, on the same device where both have it. Verdicts come first, then effect sizes whose
-intervals have no number in common, then cost.
+intervals have no number in common, then cost. Claims that this run did not judge at all are counted and no more: it may
+be a run of a part.
 """
 
 from collections.abc import Iterable
@@ -47,12 +48,16 @@ class Moved:
 
 @dataclass(frozen=True)
 class Changes:
-    """What changed: each list the largest change first, or in the order of the tests' names."""
+    """What changed: each list the largest change first, or in the order of the tests' names.
+
+    `not_run` are the claims of the base run of which this one has no test.
+    """
 
     verdicts: list[Pair] = field(default_factory=list)
     effects: list[Moved] = field(default_factory=list)
     costs: list[Pair] = field(default_factory=list)
     compared: int = 0
+    not_run: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.verdicts or self.effects or self.costs)
@@ -60,14 +65,17 @@ class Changes:
 
 def changes(base: Iterable[Record], head: Iterable[Record]) -> Changes:
     """What changed from `base` to `head`."""
-    pairs = matched(base, head)
+    base, head = list(base), list(head)
+    judged = {record.claim for record in head}
+    not_run = sorted({record.claim for record in base} - judged)
+    pairs = [pair for pair in matched(base, head) if pair.either.claim in judged]
     both = [pair for pair in pairs if pair.base and pair.head]
     verdicts = [pair for pair in pairs if _verdict(pair.base) != _verdict(pair.head)]
     verdicts.sort(key=lambda pair: (pair.head is None or pair.head.good, pair.either.claim, pair.either.test))
     costs = [pair for pair in both if _cost_changed(pair)]
     costs.sort(key=lambda pair: -abs(_seconds(pair.head) - _seconds(pair.base)))
     moved = [move for pair in both if not pair.other_version for move in _moves(pair)]
-    return Changes(verdicts, moved, costs, len(both))
+    return Changes(verdicts, moved, costs, len(both), tuple(not_run))
 
 
 def matched(base: Iterable[Record], head: Iterable[Record]) -> list[Pair]:

@@ -96,6 +96,9 @@ def _lines(judged: list[Record], deck: Deck, complaints: Sequence[str], changes:
 
 def _changed(changes: Changes) -> Iterator[str]:
     yield ""
+    if changes.not_run:
+        yield f"Of the run compared with, {words.counted(len(changes.not_run), 'claim')} not judged in this one."
+        yield ""
     if not changes:
         yield f"Nothing that matters changed in {words.counted(changes.compared, 'test')}."
         return

@@ -120,8 +120,8 @@ def exchanged(seeds: Seeds, y: Tensor, y_test: Tensor, shares: tuple[float, ...]
 def test_claim(judge):
     """64-64-10 units, He's init, 256 digits, full-batch SGD with rate .3 and momentum .9 until all labels are learned.
 
-    At shares of 0, 1/3, 2/3 and 1 the error on 1000 new images rises by at least 10 points each time, and at the last it
-    is at least 80 %.
+    At shares of 0, 1/3, 2/3 and 1 the error on 1000 new images rises by at least 10 points each time, and at the last
+    it is at least 80 %.
     """
     judge(trial).supports()
 

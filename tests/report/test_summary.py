@@ -67,13 +67,25 @@ def test_a_run_against_itself_has_not_changed():
 def test_verdicts_come_red_first_and_new_and_gone_tests_are_named():
     red = replace(D6, verdict="REFUTED", passed=False)
     excused = replace(control(), verdict="SUPPORTED", passed=False, excused="coarse")
-    base, head = [D6, B2, control()], [red, C1, excused]
+    dropped = replace(D6, test="test_dropped")
+    base, head = [D6, B2, control(), dropped], [red, C1, excused]
     changes = compare.changes(base, head)
-    assert [pair.either.covers[0] for pair in changes.verdicts] == ["D6", "C1", "B2", "D6"]
-    assert changes.verdicts[1].base is None
-    assert changes.verdicts[2].head is None
-    assert changes.verdicts[3].head is excused, "what is excused is not red"
+    assert [pair.either.test for pair in changes.verdicts] == [
+        "test_claim", "test_claim", "test_control_narrow", "test_dropped",
+    ]  # fmt: skip
+    assert (changes.verdicts[0].head, changes.verdicts[1].base) == (red, None)
+    assert changes.verdicts[2].head is excused, "what is excused is not red"
+    assert changes.verdicts[3].head is None
     assert changes.compared == 2
+
+
+def test_a_run_of_a_part_is_compared_in_what_both_runs_have():
+    part = [record for record in JUDGED if record.claim == D6.claim]
+    changes = compare.changes(JUDGED, part)
+    assert not changes.verdicts
+    assert D6.claim not in changes.not_run
+    assert B2.claim in changes.not_run
+    assert "not judged in this one" in summary.markdown(part, DECK, changes=changes)
 
 
 def test_an_effect_moved_only_if_its_intervals_do_not_overlap():
