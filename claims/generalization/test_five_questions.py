@@ -134,7 +134,7 @@ ABLATIONS = {
     "shuffled": Arm(shuffled=True),
     "full_batch": Arm(batch=None, loss=0.05),
     "large_start": Arm(scale=3.0, rate=0.02),
-    "all_four": Arm(activation="tanh", shuffled=True, batch=None, rate=0.3, loss=0.05, scale=3.0),
+    "all_four": Arm(activation="tanh", shuffled=True, batch=None, rate=0.5, loss=0.05, scale=3.0),
 }
 
 
@@ -197,7 +197,7 @@ def test_claim(judge):
     """Convolutions of 16 and 32 channels, He's init, mean over time; 100 signals, and the 1900 others of the pool.
 
     SGD with momentum .9, batches of 20, rate .1, to a loss of .1 nats. The arms: tanh; shuffled samples; full batches
-    to a loss of .05; three times the initial weights, at rate .02; all of it at rate .3. Each gets to its loss within
+    to a loss of .05; three times the initial weights, at rate .02; all of it at rate .5. Each gets to its loss within
     300 passes, the net as it is gets more than 20 % of new signals right, and with other initial weights and batches
     it gets at most √11 / 2 times six points more or fewer right.
     """
