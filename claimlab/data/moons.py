@@ -63,12 +63,15 @@ def _draw(seeds: Seeds, name: str, n: int, noise: float) -> tuple[Tensor, Tensor
 
 
 @cache
-def deck_moons() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The very points of the deck's notebook: 30 to train and 1000 to test, from numpy's RandomState(1)."""
+def deck_moons(state: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The very points of the deck's notebook: 30 to train and 1000 to test, from numpy's RandomState(1).
+
+    Another `state` gives other points, drawn in the same way.
+    """
     from sklearn.datasets import make_moons
     from sklearn.preprocessing import StandardScaler
 
-    rng = np.random.RandomState(1)
+    rng = np.random.RandomState(state)
     x, y = make_moons(n_samples=30, noise=NOISE, random_state=rng)
     x_test, y_test = make_moons(n_samples=1000, noise=NOISE, random_state=rng)
     scale = StandardScaler().fit(x)

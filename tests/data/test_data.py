@@ -103,6 +103,7 @@ def test_the_decks_moons_to_the_last_digit():
     assert y_test[-5:].tolist() == [1, 1, 1, 0, 0]
     assert y.sum() == 15
     assert y_test.sum() == 500
+    assert not np.array_equal(x, deck_moons(2)[0])
 
 
 # -- noisy sine ----------------------------------------------------------------------------------------------------
