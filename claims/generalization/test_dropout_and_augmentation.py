@@ -51,10 +51,10 @@ CLAIM = Claim(
     finding="scoped",
     says="Data augmentation and dropout often help against overfitting, but make training much slower.",
     statement=(
-        "With guessed labels among its own, a net that drops half of its units errs at least two points less on new "
-        "digits at the same training loss. Where digits stand anywhere, one that sees them rolled errs ten points "
-        "less. Both take at least half as many steps again at the same rate. With plenty of clean labels dropout does "
-        "not help that much, and with 19 units in 20 it does harm."
+        "With guessed labels, dropping half of its units makes a net err at least two points less on new digits at the "
+        "same training loss; where digits stand anywhere, rolling them makes it err ten points less. At the same rate "
+        "both take at least half as many steps again. With plenty of clean labels dropout does not help that much, and "
+        "with 19 units in 20 it does harm."
     ),
     reason=(
         "Noise in training helps where there is overfitting to reduce, and if the right answer does not depend on it. "
