@@ -44,10 +44,13 @@ def trace(curvature: Tensor) -> Tensor:
 
 
 def largest_eigenvalue(curvature: Tensor) -> Tensor:
-    """The curvature in the sharpest direction of a Hessian `[S, P, P]`, `[S]`; NaN where that is not finite."""
+    """The curvature in the sharpest direction of a Hessian `[S, P, P]`, `[S]`; NaN where that is not finite.
+
+    In float64: in less, LAPACK gives up on matrices whose entries differ widely in size.
+    """
     finite = curvature.isfinite().all(dim=2).all(dim=1)
-    largest = torch.linalg.eigvalsh(torch.where(finite[:, None, None], curvature, 0.0))[:, -1]
-    return torch.where(finite, largest, torch.nan)
+    largest = torch.linalg.eigvalsh(torch.where(finite[:, None, None], curvature, 0.0).double())[:, -1]
+    return torch.where(finite, largest, torch.nan).to(curvature.dtype)
 
 
 def in_units_of(sizes: Parameters, curvature: Tensor) -> Tensor:
