@@ -180,28 +180,29 @@ SIDE = tuple(step / 3 for step in range(-7, 8))
 """Where the outputs are looked at, along either input."""
 
 
+def arrived(logits: Tensor, labels: Tensor) -> Tensor:
+    """Whether all answers are right with a loss below .05."""
+    return interpolates(logits, labels) & (logistic(logits, labels) < 0.05)
+
+
 def landscape(*, shuffled: bool = True, points: int = 30, width: int = 18, steps: int = 600) -> Certificate:
     """Whether two nets fit thirty points alike, one of which is wrong on a twentieth more of the fresh ones, and the
     loss .2 filter lengths aside is at least twice as high for that one.
 
     It is trained on thirty more points first, whose labels are shuffled or their own. Both then train on the thirty
-    alone until they are right on all and have a loss below .05, to which their last layer is scaled.
+    alone until they have arrived, and their last layer is scaled until the loss is .05.
     """
     seeds = Seeds(CLAIM.id, CLAIM.version, "drawing", (0,), dtype=torch.float64)
     world = poisoned_moons(seeds, n=points, poison=points)
     x, y = world.x[:, :points], world.y[:, :points]
     y_all = world.y if shuffled else torch.cat([y, y], dim=1)  # the first half of either is of one moon
     net = MLP((2, width, width, 1))
+    fit = partial(train, seeds, net, loss=logistic)
+    adam, slow_adam = (partial(parts().adam, lr=rate) for rate in (0.015, 0.003))
     minima = []
-    for epochs in (0, steps):
-        first = train(
-            seeds, net, net.init(seeds), world.x, y_all, loss=logistic, optimizer=partial(parts().adam, lr=0.015),
-            epochs=epochs,
-        )  # fmt: skip
-        end = train(
-            seeds, net, first.parameters, x, y, loss=logistic, optimizer=partial(parts().adam, lr=0.003), epochs=4000,
-            goal=lambda logits, labels: interpolates(logits, labels) & (logistic(logits, labels) < 0.05),
-        )  # fmt: skip
+    for inputs, labels, goal in ((x, y, arrived), (world.x, y_all, None)):
+        first = fit(net.init(seeds), inputs, labels, optimizer=adam, epochs=steps, goal=goal)
+        end = fit(first.parameters, x, y, optimizer=slow_adam, epochs=4000, goal=arrived)
         outputs = net(end.parameters, x)
         minima.append(at_loss(lambda f, o=outputs: logistic(f[:, None, None] * o, y), end.parameters, 0.05))
     good, bad = minima
