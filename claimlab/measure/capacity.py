@@ -86,6 +86,7 @@ def fit_moons(
     *,
     wrong: tuple[int, ...],
     hidden: tuple[int, ...] = (32,),
+    activation: str = "relu",
     method: Method = "adam",
     rate: float = 0.05,
     target: float = 0.1,
@@ -107,7 +108,7 @@ def fit_moons(
         return tensor.repeat_interleave(len(wrong), dim=0)
 
     x, y = for_each(world.x), torch.stack(labels, dim=1).flatten(0, 1)
-    net = MLP((2, *hidden, 1))
+    net = MLP((2, *hidden, 1), activation=parts().named(activation))
     start = [for_each(part) for part in net.init(worlds, parts().glorot_init)]
 
     def arrived(logits: Tensor, labels: Tensor) -> Tensor:
