@@ -126,11 +126,11 @@ def fit_moons(
 
 
 def concordance(foretold: Tensor, seen: Tensor, pairs: Tensor) -> Tensor:
-    """Of those pairs, bool `[S, n, n]`, the share that two measures `[S, n]` put in the same order; ties are a half.
+    """Of those pairs, bool `[S, n, n]`, the share that two measures `[S, n]` put in the same order.
 
-    One half where the one says nothing of the other, and without any pair.
+    Ties and NaN are a half. It is one half where the one says nothing of the other, and where there is no pair.
     """
-    signs = [(values[:, :, None] - values[:, None, :]).double().sign() for values in (foretold, seen)]
+    signs = [(values[:, :, None] - values[:, None, :]).double().sign().nan_to_num() for values in (foretold, seen)]
     agree = (signs[0] * signs[1] * pairs).sum(dim=(1, 2)) / pairs.sum(dim=(1, 2)).clamp(min=1)
     return (1 + agree) / 2
 

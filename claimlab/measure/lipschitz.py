@@ -15,11 +15,15 @@ NETS_AT_ONCE = 32
 
 
 def spectral_product(weights: Iterable[Tensor]) -> Tensor:
-    """The product of the spectral norms of matrices `[S, m, n]`, float64 `[S]`."""
+    """The product of the spectral norms of matrices `[S, m, n]`, float64 `[S]`; NaN where a weight is not finite."""
     norms = []
     for weight in weights:
-        wide = weight.detach().double() if weight.shape[1] <= weight.shape[2] else weight.detach().double().mT
-        norms.append(torch.linalg.eigvalsh(wide @ wide.mT)[:, -1].clamp(min=0).sqrt())
+        matrix = weight.detach().double()
+        finite = matrix.isfinite().all(dim=(1, 2))
+        wide = torch.where(finite[:, None, None], matrix, 0.0)
+        wide = wide if wide.shape[1] <= wide.shape[2] else wide.mT
+        norm = torch.linalg.eigvalsh(wide @ wide.mT)[:, -1].clamp(min=0).sqrt()
+        norms.append(torch.where(finite, norm, torch.nan))
     return torch.stack(norms).prod(dim=0)
 
 

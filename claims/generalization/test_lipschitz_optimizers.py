@@ -100,7 +100,7 @@ def trial(
 
 
 def alike(seeds: Seeds, *, one: Method = "adam", other: Method = "sgd", factor: float = 2.0) -> Rows:
-    """A win: on the same labels their constants are within a factor, and their excess risks within two points of thirty.
+    """A win: on the same labels their constants are within a factor, and their risks within two points of thirty.
 
     Premise: four nets in five are fitted.
     """

@@ -25,6 +25,16 @@ def test_spectral_product_is_the_product_of_the_largest_singular_values():
     torch.testing.assert_close(spectral_product(weights), expected)
 
 
+def test_a_net_that_has_diverged_has_no_product_and_spoils_no_other():
+    _, parameters = net_of(5)
+    first, _, last, _ = parameters
+    before = spectral_product([first, last])
+    first[0, 0, 0] = torch.inf
+    after = spectral_product([first, last])
+    assert after[0].isnan()
+    torch.testing.assert_close(after[1:], before[1:])
+
+
 def test_the_largest_gradient_of_a_fine_grid_nearly_attains_the_constant():
     """A grid of 40 000 inputs misses small regions, never finds anything steeper, and mostly finds the steepest."""
     net, parameters = net_of(6)
