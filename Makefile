@@ -2,6 +2,7 @@
 # make test     everything that guards the project: lint, types, tests/, the claims on the pinned epoch
 # make portable the tests and the claims with the kernels of other processors, and on a busy machine
 # make fresh    every property test on a hundred fresh epochs
+# make grid     the deck's grid on Lipschitz constants and excess risk, with fresh data sets, in about a minute
 # make mutants  do the tests notice faults that are put in by hand?
 # make bench    how fast the seed-batched nets and the conv/BN block are
 # make bench-compare BASE=main    is this checkout's HEAD slower than BASE?
@@ -10,7 +11,7 @@
 PYTHON ?= python3
 READY := .venv/.ready
 
-.PHONY: claims test portable fresh mutants bench bench-compare certify clean
+.PHONY: claims test portable fresh grid mutants bench bench-compare certify clean
 
 claims: $(READY)
 	.venv/bin/pytest claims -n auto
@@ -27,6 +28,9 @@ portable: $(READY)
 
 fresh: $(READY)
 	.venv/bin/python -m tests.fresh
+
+grid: $(READY)
+	.venv/bin/python -m tests.grid
 
 mutants: $(READY)
 	.venv/bin/python -m tests.mutants
