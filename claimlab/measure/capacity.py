@@ -19,7 +19,8 @@ from claimlab.measure.lipschitz import lipschitz_on_the_plane, spectral_product
 from claimlab.nets import MLP
 from claimlab.parts import parts, remembered
 from claimlab.seeds import Seeds
-from claimlab.train import lbfgs, train
+from claimlab.train import train
+from claimlab.train.lbfgs import lbfgs
 
 Method = Literal["sgd", "adam", "lbfgs"]
 
@@ -90,7 +91,7 @@ def fit_moons(
     method: Method = "adam",
     rate: float = 0.05,
     target: float = 0.1,
-    epochs: int = 600,
+    epochs: int = 400,
     draws: int = 6,
     points: int = 30,
     fresh: int = 1000,

@@ -1,8 +1,7 @@
 """Training a block of seeds as one net."""
 
-from claimlab.train.lbfgs import lbfgs
 from claimlab.train.loop import Fit, NoisyNet, train
 from claimlab.train.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSprop
 from claimlab.train.shampoo import Shampoo
 
-__all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Fit", "NoisyNet", "RMSprop", "Shampoo", "lbfgs", "train"]
+__all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Fit", "NoisyNet", "RMSprop", "Shampoo", "train"]

@@ -100,9 +100,9 @@ def trial(
     """A seed draws six sets of points, wrong labels, and initial weights, which both optimizers begin with.
 
     The strong one has the true labels. A win: its nets have the larger constants, the smaller quotients, and less
-    excess risk. All are means over the draws, geometric ones but for the risk. Premise: four nets in five are fitted.
+    excess risk. All are means over the draws, geometric ones but for the risk. Premise: two nets in three are fitted.
     """
-    first = fit_moons(seeds, wrong=(0,), method=strong, target=target, epochs=600 if strong == "adam" else 200)
+    first = fit_moons(seeds, wrong=(0,), method=strong, target=target, epochs=400 if strong == "adam" else 200)
     second = fit_moons(seeds, wrong=(wrong,))
     constants, quotients, deck_quotients, excess, fitted = (
         torch.stack([measure(fit) for fit in (first, second)], dim=1)
@@ -117,7 +117,7 @@ def trial(
     larger, smaller = constants[:, 0] > constants[:, 1], quotients[:, 0] < quotients[:, 1]
     return Rows(
         win=larger & smaller & (excess.diff(dim=1)[:, 0] >= gap),
-        premise=(fitted >= 0.8).all(dim=1),
+        premise=(fitted > 0.6).all(dim=1),
         constants=constants, quotients=quotients, deck_quotients=deck_quotients, excess=excess,
     )  # fmt: skip
 
@@ -197,7 +197,8 @@ def is_left_alone(world: World, *, what: Literal["quotient", "constant"] = "quot
 
 
 def test_claim(judge):
-    """32 units, L-BFGS on true labels to .0001 nats, Adam (rate .05) on eight wrong labels in thirty to .1 nats.
+    """32 units, L-BFGS on true labels to .0001 nats, Adam (rate .05, 400 steps at most) on eight wrong labels in thirty to
+    .1 nats.
 
     L-BFGS's nets have the larger constants, the smaller quotients, and at least 1/30 less excess risk.
     """

@@ -59,8 +59,8 @@ APART = 1 / 30
 """Of the excess risk: one of the thirty training points."""
 
 OPTIONS: dict[Method, dict[str, Any]] = {
-    "adam": {"rate": 0.05, "target": 0.1, "epochs": 600},
-    "sgd": {"rate": 0.5, "target": 0.1, "epochs": 600},
+    "adam": {"rate": 0.05, "target": 0.1, "epochs": 400},
+    "sgd": {"rate": 0.5, "target": 0.1, "epochs": 400},
     "lbfgs": {"target": 0.001, "epochs": 200},
 }
 
@@ -111,7 +111,7 @@ def alike(seeds: Seeds, *, one: Method = "adam", other: Method = "sgd", factor: 
     return Rows(win=within & (gap.abs() < 2 * APART), premise=fitted, ratio=ratio, gap=gap)
 
 
-def selection_makes_a_gap(seeds: Seeds, *, wrong: tuple[int, ...] = SETS, epochs: int = 60) -> Rows:
+def selection_makes_a_gap(seeds: Seeds, *, wrong: tuple[int, ...] = (0, 8), epochs: int = 60) -> Rows:
     """A win: among the nets that fit all labels the gap between the excess risks of L-BFGS and of SGD is larger than
     where both fit the same labels, by a point of thirty. Premise: SGD fits the true labels of two draws.
     """
@@ -133,7 +133,8 @@ def mean_of(values: Tensor, counted: Tensor) -> Tensor:
 
 
 def test_claim(judge):
-    """32 units; Adam (rate .05) to a loss of .1 nats, L-BFGS to .001, true labels and six wrong ones in thirty.
+    """32 units; Adam (rate .05, 400 steps at most) to a loss of .1 nats, L-BFGS (200 passes at most) to .001; true labels
+    and six wrong ones in thirty.
 
     L-BFGS's constants are more than five times as large on the same labels; the excess risks differ by less than half
     of what the six wrong labels add to Adam's.
@@ -152,7 +153,7 @@ def test_sgd_and_adam_are_alike(judge):
 
 
 def test_selection_makes_a_gap(judge):
-    """SGD with 60 steps fits true labels and few wrong ones. Of the nets that fit all, L-BFGS's have more excess risk,
+    """True labels and eight wrong ones in thirty, which SGD does not fit in 60 steps. Of the nets that fit all, L-BFGS's have more excess risk,
     by at least 1/30 more than where both fit the same labels.
     """
     judge(selection_makes_a_gap).supports()

@@ -50,7 +50,7 @@ CLAIM = Claim(
     ),
     scope=(
         "Thirty points of two moons; ReLU nets of 16, 32 and 64 units trained by full-batch Adam until all labels are "
-        "fitted; the product of spectral norms, and the exact constant; float32"
+        "fitted or 400 steps over; the product of spectral norms, and the exact constant; float32"
     ),
     source="the deck's experiment, generalization_grid.py; Bartlett, Foster & Telgarsky 2017 (arXiv 1706.08498)",
     evidence=Statistical(block=11),
@@ -85,7 +85,7 @@ def trial(
 
     `across` is how many pairs of nets, of the same points and of different labels, the constant puts in the order of
     their excess risks; `within` is that of nets fitted to the same labels. A win: the one is above two in three, and
-    the other not half as far from a toss-up. Premise: nine nets in ten fit their labels; the others are left out.
+    the other not half as far from a toss-up. Premise: four nets in five fit nine labels in ten; others are left out.
     """
     constants, excess, fitted = nets(seeds, wrong=wrong, widths=widths, exact=exact)
     sets = torch.arange(len(wrong), device=seeds.device).repeat_interleave(len(widths))
@@ -98,7 +98,7 @@ def trial(
     across, within = right(within=False), right(within=True)
     return Rows(
         win=(across >= TELLS) & (2 * (within - 0.5) < across - 0.5),
-        premise=fitted.double().mean(dim=(1, 2, 3)) >= 0.9,
+        premise=fitted.double().mean(dim=(1, 2, 3)) >= 0.8,
         across=across, within=within, constants=constants.mean(dim=1).flatten(1), excess=excess.mean(dim=1).flatten(1),
     )  # fmt: skip
 
@@ -114,11 +114,12 @@ def below_the_line(seeds: Seeds, *, share: float = 0.9, swapped: bool = False, d
         counted = counted & torch.eye(excess.shape[1], dtype=torch.bool, device=seeds.device)
     under = (excess[:, :, None] <= allowed[:, None, :]) & counted
     found = under.sum(dim=(1, 2)) / counted.sum(dim=(1, 2)).clamp(min=1)
-    return Rows(win=found >= share, premise=fitted.double().mean(dim=1) >= 0.9, below=found)
+    return Rows(win=found >= share, premise=fitted.double().mean(dim=1) >= 0.8, below=found)
 
 
 def test_claim(judge):
-    """16, 32 and 64 units, Glorot's weights, Adam at rate .05 until the loss is below .1 nats and all labels right.
+    """16, 32 and 64 units, Glorot's weights, Adam at rate .05 until all labels are right and the loss below
+    .1 nats, or 400 steps are over.
 
     At least two of three pairs with different labels are put in order by the product of spectral norms, and of those
     with the same labels less than half as far above one in two.

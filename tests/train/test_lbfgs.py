@@ -12,7 +12,7 @@ from claimlab import Seeds
 from claimlab.data.moons import two_moons
 from claimlab.measure.fit import accuracy, interpolates, logistic
 from claimlab.nets import MLP
-from claimlab.train import lbfgs
+from claimlab.train.lbfgs import lbfgs
 
 SEEDS = Seeds("train/lbfgs", 1, "tests", tuple(range(6)), dtype=torch.float64)
 
