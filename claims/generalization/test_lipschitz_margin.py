@@ -197,8 +197,8 @@ def is_left_alone(world: World, *, what: Literal["quotient", "constant"] = "quot
 
 
 def test_claim(judge):
-    """32 units, L-BFGS on true labels to .0001 nats, Adam (rate .05, 400 steps at most) on eight wrong labels in thirty to
-    .1 nats.
+    """32 units, L-BFGS on true labels to .0001 nats, Adam (rate .05, 400 steps at most) on eight wrong labels in
+    thirty to .1 nats.
 
     L-BFGS's nets have the larger constants, the smaller quotients, and at least 1/30 less excess risk.
     """

@@ -133,8 +133,8 @@ def mean_of(values: Tensor, counted: Tensor) -> Tensor:
 
 
 def test_claim(judge):
-    """32 units; Adam (rate .05, 400 steps at most) to a loss of .1 nats, L-BFGS (200 passes at most) to .001; true labels
-    and six wrong ones in thirty.
+    """32 units; Adam (rate .05, 400 steps at most) to a loss of .1 nats, L-BFGS (200 passes at most) to .001; true
+    labels and six wrong ones in thirty.
 
     L-BFGS's constants are more than five times as large on the same labels; the excess risks differ by less than half
     of what the six wrong labels add to Adam's.
@@ -153,8 +153,8 @@ def test_sgd_and_adam_are_alike(judge):
 
 
 def test_selection_makes_a_gap(judge):
-    """True labels and eight wrong ones in thirty, which SGD does not fit in 60 steps. Of the nets that fit all, L-BFGS's have more excess risk,
-    by at least 1/30 more than where both fit the same labels.
+    """True labels and eight wrong ones in thirty, which SGD does not fit in 60 steps. Of the nets that fit
+    all labels, L-BFGS's have more excess risk, by at least 1/30 more than where both fit the same labels.
     """
     judge(selection_makes_a_gap).supports()
 
