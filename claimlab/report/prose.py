@@ -5,7 +5,7 @@ import re
 from markupsafe import Markup, escape
 
 _POWER = re.compile(r"\^(?:\(([^()]+)\)|([-\N{MINUS SIGN}]?\w+))")
-_PAPER = re.compile(r"(?:(arXiv[ :])(\d{4}\.\d{4,5})|(doi[ :])(10\.\d{4,9}/[^\s;,)]+))", re.IGNORECASE)
+_PAPER = re.compile(r"(?:arXiv[ :])?\b(\d{4}\.\d{4,5})\b|doi[ :](10\.\d{4,9}/[^\s;,)]+)", re.IGNORECASE)
 
 
 def prose(text: str) -> Markup:
@@ -19,5 +19,5 @@ def sources(text: str) -> Markup:
 
 
 def _link(paper: re.Match[str]) -> str:
-    address = f"https://arxiv.org/abs/{paper[2]}" if paper[2] else f"https://doi.org/{paper[4]}"
+    address = f"https://arxiv.org/abs/{paper[1]}" if paper[1] else f"https://doi.org/{paper[2]}"
     return f'<a href="{address}" rel="noreferrer">{paper[0]}</a>'

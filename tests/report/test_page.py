@@ -33,7 +33,7 @@ def test_powers_are_raised_and_papers_linked_and_everything_is_escaped(root):
     assert "2<sup>k</sup> or 2<sup>k-1</sup> &lt; .9<sup>T</sup>" in text
     assert 'href="https://arxiv.org/abs/1602.04485" rel="noreferrer">arXiv 1602.04485</a>' in text
     assert 'href="https://doi.org/10.1000/x_y"' in text
-    assert "2011.13550 &lt;b&gt;" in text
+    assert 'href="https://arxiv.org/abs/2011.13550" rel="noreferrer">2011.13550</a> &lt;b&gt;' in text
 
 
 def test_what_is_false_as_written_comes_first_and_with_what_holds_instead(root):
