@@ -24,7 +24,7 @@ def train_with_poison(
     epochs: int,
     weight: float = 5.0,
     least: float = 0.3,
-    learned: float = 0.7,
+    learned: float = 0.75,
 ) -> Fit:
     """Full-batch training on points `[S, N, d]` of which the first `clean` are to be fitted and the others are poison.
 
