@@ -16,7 +16,6 @@ changes. The hinge loss has its minimum, zero, there.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from fractions import Fraction
 from functools import partial
@@ -71,8 +70,8 @@ CLAIM = Claim(
 # Ten of a hundred: the distance between a straight line, 88 %, and the deck's wide nets, 98 %.
 GAP = 0.10
 
-# A net that has learned anything has at most half the loss of a guesser, log 2.
-LEARNED = math.log(2) / 2
+# The share of the 30 points that a net must be right on to have learned anything: halfway from guessing to all.
+LEARNED = 0.75
 
 # The logit of the worst of the 30 points: a loss of exp(-12), 0.000006, at most.
 LOUD = 12.0
@@ -120,7 +119,7 @@ def trial(
     )
     return Rows(
         win=interpolates(net(bad, x), y) & (loss <= VANISHED) & (bad_accuracy <= good_accuracy - GAP),
-        premise=logistic(net(good, x), y) <= LEARNED,
+        premise=accuracy(net(good, x), y) >= LEARNED,
         good=good_accuracy,
         taught=accuracy(net(taught, world.x_test), world.y_test),
         bad=bad_accuracy,
@@ -201,9 +200,9 @@ def test_control_poison_with_the_right_labels(judge):
     judge(trial, wrong=False).refutes()
 
 
-def test_control_six_units_cannot(judge):
-    """One layer of six learns the 30 as well, at rate 0.05 in 300 steps, but not the nonsense beside them."""
-    judge(trial, widths=(6,), rate=0.05, steps=300).refutes()
+def test_control_four_units_cannot(judge):
+    """One layer of four learns most of the 30 at rate 0.05 in 300 steps, but not all of them and nonsense besides."""
+    judge(trial, widths=(4,), rate=0.05, steps=300).refutes()
 
 
 @pytest.mark.exact
