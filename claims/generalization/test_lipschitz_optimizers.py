@@ -61,7 +61,7 @@ APART = 1 / 30
 OPTIONS: dict[Method, dict[str, Any]] = {
     "adam": {"rate": 0.05, "target": 0.1, "epochs": 400},
     "sgd": {"rate": 0.5, "target": 0.1, "epochs": 400},
-    "lbfgs": {"target": 0.001, "epochs": 200},
+    "lbfgs": {"target": 0.001, "epochs": 120},
 }
 
 
@@ -133,7 +133,7 @@ def mean_of(values: Tensor, counted: Tensor) -> Tensor:
 
 
 def test_claim(judge):
-    """32 units; Adam (rate .05, 400 steps at most) to a loss of .1 nats, L-BFGS (200 passes at most) to .001; true
+    """32 units; Adam (rate .05, 400 steps at most) to a loss of .1 nats, L-BFGS (120 passes at most) to .001; true
     labels and six wrong ones in thirty.
 
     L-BFGS's constants are more than five times as large on the same labels; the excess risks differ by less than half
