@@ -52,8 +52,9 @@ CLAIM = Claim(
         "labels raise the product, as they raise the excess risk."
     ),
     scope=(
-        "products of spectral norms, as in the deck; thirty points of two moons, ReLU nets of 24 units a layer, "
-        "full-batch Adam until all labels are fitted or 400 steps over, means over six data sets; float32"
+        "products of spectral norms, as in the deck; thirty points of two moons, ReLU nets of 24 units a layer from "
+        "Glorot's weights, full-batch Adam until all labels are fitted or 400 steps over, means over six data sets; "
+        "float32"
     ),
     source="the deck's experiment, generalization_grid.py; Bartlett, Foster & Telgarsky 2017 (arXiv 1706.08498)",
     evidence=Statistical(block=11),

@@ -48,9 +48,9 @@ CLAIM = Claim(
     finding="scoped",
     says="Divided by the margin, the Lipschitz constant follows the excess risk more closely.",
     statement=(
-        "L-BFGS fits true labels with larger Lipschitz constants than Adam needs for labels a quarter of which is "
-        "wrong, and overfits less. Divided by the margin, the constants come in the right order. The deck's code takes "
-        "the margin of another net, without ReLUs, whose answers differ on one new point in twenty or more."
+        "L-BFGS fits true labels with larger Lipschitz constants than Adam needs if eight labels in thirty are wrong, "
+        "and overfits less. Divided by the margin, the constants come in the right order. The deck's code takes the "
+        "margin of another net, without ReLUs, whose answers differ on one new point in twenty or more."
     ),
     reason=(
         "The quotient does not change with the scale of the last layer, as the answers do not. That helps where nets "
@@ -58,8 +58,9 @@ CLAIM = Claim(
         "the input, and its margins at least twice too large."
     ),
     scope=(
-        "thirty points of two moons, ReLU nets of 32 units, the mean margin of the training points; the comparison is "
-        "between L-BFGS run to a loss of .0001 and Adam run to .1, means over six data sets; float32"
+        "thirty points of two moons, ReLU nets of 32 units from Glorot's weights, the mean margin of the training "
+        "points; the comparison is between L-BFGS run to a loss of .0001 and Adam run to .1, means over six data "
+        "sets; float32"
     ),
     source=(
         "the deck's experiment, generalization_grid.py, its function logits; Bartlett, Foster & Telgarsky 2017 "

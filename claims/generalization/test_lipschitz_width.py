@@ -39,9 +39,9 @@ CLAIM = Claim(
     finding="contested",
     says="Nets of one hidden layer overfit no more than a line through their Lipschitz constants allows.",
     statement=(
-        "Take two nets fitted to the same points, one to true labels and one to labels of which a fifth is wrong: the "
-        "steeper overfits more. Of two fitted to the same labels that is a toss-up. The deck's line lies above nearly "
-        "all nets, and above most if they swap their Lipschitz constants."
+        "Of two nets fitted to the same points, one to true labels and one to labels of which a fifth is wrong, mostly "
+        "the steeper overfits more. Of two fitted to the same labels that is little more than a toss-up. The deck's "
+        "line lies above nearly all nets, and above most if they swap their Lipschitz constants."
     ),
     reason=(
         "To fit wrong labels takes a steep net, and costs accuracy on right ones. So the Lipschitz constant tells how "
@@ -49,8 +49,9 @@ CLAIM = Claim(
         "nets above the line."
     ),
     scope=(
-        "Thirty points of two moons; ReLU nets of 16, 32 and 64 units trained by full-batch Adam until all labels are "
-        "fitted or 400 steps over; the product of spectral norms, and the exact constant; float32"
+        "thirty points of two moons; ReLU nets of 16, 32 and 64 units from Glorot's weights, trained by full-batch "
+        "Adam until all labels are fitted or 400 steps over; the product of spectral norms, and the exact constant; "
+        "float32"
     ),
     source="the deck's experiment, generalization_grid.py; Bartlett, Foster & Telgarsky 2017 (arXiv 1706.08498)",
     evidence=Statistical(block=11),
