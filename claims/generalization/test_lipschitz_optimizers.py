@@ -6,9 +6,10 @@ that fit nine labels in ten. An optimizer that has not the time to fit many wron
 what is compared are also different data sets, which makes a gap of its own (`test_selection_makes_a_gap`).
 
 Here the optimizers get the same points, labels and initial weights, and go on until all labels are fitted. SGD and
-Adam then stop at a loss of .1 nats, and L-BFGS goes further down, to .001, as it does if it is let. The
-difference in the constants is then large, and that in the risk small beside what wrong labels do: given true labels, L-BFGS's nets still have larger constants than those of Adam with a fifth of the labels wrong,
-and overfit far less. Between SGD and Adam, each at a rate that suits it, there is next to no difference in either.
+Adam then stop at a loss of .1 nats, and L-BFGS goes further down, to .001, as it does if it is let. The difference in
+the constants is then large, and that in the risk small beside what wrong labels do: given true labels, L-BFGS's nets
+still have larger constants than those of Adam with a fifth of the labels wrong, and overfit far less. Between SGD and
+Adam, at one rate each, there is next to no difference in either.
 """
 
 from __future__ import annotations
