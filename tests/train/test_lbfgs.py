@@ -118,3 +118,14 @@ def test_any_history_serves(history):
         loss=partial(quadratic, curvatures), epochs=400, history=history,
     )  # fmt: skip
     torch.testing.assert_close(fit.parameters[0][..., 0], y, rtol=0, atol=1e-5)
+
+
+def test_a_step_that_is_too_short_is_doubled():
+    """On .01 w² / 2 from 1 the slope must fall by a tenth: lengths 1, 2, 4 and 8 are too short, and 16 leads to .84."""
+    x, y = torch.ones(1, 1, 1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
+    loss = partial(quadratic, torch.tensor([0.01], dtype=torch.float64))
+    found = [
+        lbfgs(identity_net, [torch.ones(1, 1, 1, dtype=torch.float64)], x, y, loss=loss, epochs=epochs).parameters[0]
+        for epochs in (5, 6)
+    ]
+    assert [float(w) for w in found] == pytest.approx([1.0, 0.84])
