@@ -43,8 +43,8 @@ CLAIM = Claim(
     "although other starts of the same nets succeed.",
     reason="Bad minima exist, and a narrow net ends in them often. Width makes them rare: among many units some are "
     "where they are needed from the start.",
-    scope="two small tasks with clean labels, one hidden layer, He's initialisation, float32. Bad minima are common "
-    "for narrow and for badly started nets (D2, D4, D5, D7)",
+    scope="two small tasks with clean labels, one hidden layer, He's initialisation, a rate that suits (at a lower one "
+    "a run may just not be done), float32. Bad minima are common for narrow and badly started nets (D2, D4, D5, D7)",
     source="Dauphin et al. 2014 (arXiv 1406.2572) on saddles; Choromanska et al. 2015 (arXiv 1412.0233) on small nets",
     evidence=Statistical(block=11),
 )
