@@ -87,7 +87,7 @@ def descend(
 class Regression:
     """Fewer samples than weights, where to start, how far from zero, and the seed they are drawn with.
 
-    The inputs are drawn so that their singular values lie between 1 and 1.5: no direction is slow to learn.
+    The inputs are drawn so that their singular values lie between 1 and 1.2: no direction is slow to learn.
     """
 
     samples: int = 2
@@ -99,16 +99,16 @@ class Regression:
         """Inputs, targets and start."""
         draws, n = Draws(self.seed), self.samples
         left, right = (torch.linalg.qr(draws.normal(f"{rows}", rows, n)).Q for rows in (n, n + self.free))
-        x = left * draws.uniform("sizes", n, low=1.0, high=1.5) @ right.T
+        x = left * draws.uniform("sizes", n, low=1.0, high=1.2) @ right.T
         return x, draws.normal("y", n), self.distance * draws.normal("start", n + self.free)
 
 
 def finds_the_nearest(
-    world: Regression, *, one_a_step: bool = False, to_zero: bool = False, rate: float = 0.5, passes: int = 32
+    world: Regression, *, one_a_step: bool = False, to_zero: bool = False, rate: float = 0.8, passes: int = 14
 ) -> Certificate:
     """Whether the weights fit the samples and are the solution nearest to their start, or `to_zero`, all to 1e-6.
 
-    Full steps halve every error at least, as curvatures are between 1 and 2.25 and the rate is .5.
+    Full steps leave a fifth of every error at most, as curvatures are between 1 and 1.44 and the rate is .8.
     """
     x, y, start = world.drawn()
 
@@ -133,12 +133,12 @@ def regressions(*, distances: tuple[float, ...] = (0.0, 1.0, 10.0)) -> st.Search
 
 
 def test_claim(judge):
-    """One to four samples, one to five weights more, from zero and from elsewhere: 32 steps at rate .5, all to 1e-6."""
+    """One to four samples, one to five weights more, from zero and from elsewhere: 14 steps at rate .8, all to 1e-6."""
     judge(finds_the_nearest, given=regressions()).supports()
 
 
 def test_one_sample_a_step(judge):
-    """The samples in turn, 32 times each, at the same rate: the same solution."""
+    """The samples in turn, 14 times each, at the same rate: the same solution."""
     judge(finds_the_nearest, given=regressions(), one_a_step=True).supports()
 
 
@@ -246,7 +246,7 @@ def is_of_order(world: Smooth, *, order: int, share: float) -> Certificate:
     """Whether a step of rate η and the flow of L + share η |∇L|² for a time η part by a multiple of η to the `order`.
 
     Halving η must divide the distance by 2 to the order, to a fifth of an order: what is left out is of relative size
-    η times a curvature, and rounding far smaller. The flow is followed by four steps of Runge and Kutta.
+    η times a curvature, and rounding far smaller.
     """
     draws, net = Draws(world.seed), MLP((2, world.units, 1), activation=parts().tanh)
     x, y = draws.normal("x", 1, world.samples, 2), draws.normal("y", 1, world.samples)
@@ -274,15 +274,12 @@ def is_of_order(world: Smooth, *, order: int, share: float) -> Certificate:
     return Certificate(bool(((orders - order).abs() < 0.2).all()), orders=orders, distances=apart)
 
 
-def flown(field: Callable[[Tensor], Tensor], weights: Tensor, time: Tensor, *, pieces: int = 4) -> Tensor:
-    """Where the flow of the field takes the weights, by the classical method of Runge and Kutta."""
-    h = time / pieces
-    for _ in range(pieces):
-        a = field(weights)
-        b = field(weights + h / 2 * a)
-        c = field(weights + h / 2 * b)
-        weights = weights + h / 6 * (a + 2 * b + 2 * c + field(weights + h * c))
-    return weights
+def flown(field: Callable[[Tensor], Tensor], weights: Tensor, h: Tensor) -> Tensor:
+    """Where the flow of the field takes the weights in a short time, to its fifth power: a step of Runge and Kutta."""
+    a = field(weights)
+    b = field(weights + h / 2 * a)
+    c = field(weights + h / 2 * b)
+    return weights + h / 6 * (a + 2 * b + 2 * c + field(weights + h * c))
 
 
 def smooth_nets() -> st.SearchStrategy[Smooth]:
