@@ -39,8 +39,8 @@ CLAIM = Claim(
     finding="holds",
     says="A ReLU net of two layers with 2n + d weights can represent any labelling of n points in d dimensions.",
     statement="For any n different points in d dimensions and any n labels, there is a ReLU net with one hidden layer "
-    "of n units that gives every point its label exactly. It has 2n + d weights, as all units share one direction. One "
-    "unit less is not enough for some labels, and two labels for one point are too many for any net.",
+    "of n units that gives every point its label exactly. It has 2n + d weights, as all units share one direction. "
+    "With one unit less it cannot give some labels, and two labels for one point are too many for any net.",
     reason="Sorted along a direction that tells them apart, the points can be set right one after another, each by a "
     "unit that is silent on those before. Without the sharing, the same net has n d + 2n weights.",
     scope="that such weights exist, in rational arithmetic; nothing is trained, and they may be large",
@@ -173,15 +173,16 @@ Units = list[tuple[int, int]]
 """The bend and the weight of every unit of a net along its direction."""
 
 
-def few_signs(units: Units, *, bias: int = 0) -> Certificate:
-    """Whether the net has at most as many signs one after another as units, on the whole line along its direction.
+def few_signs(units: Units, *, bias: int = 0, steps: int = 4, reach: int = 30) -> Certificate:
+    """Whether the net has at most as many signs one after another as units, on points in a row along its direction.
 
-    Between two bends it is straight, so its values there and its ends tell. An output bias is one weight more.
+    There are so many `steps` of them from each whole number to the next, between -`reach` and `reach`, which is beyond
+    all bends, and one far out, where every slope tells. No use is made of the net's being straight between bends. An
+    output bias is one weight more.
     """
-    bends = sorted(bend for bend, _ in units)
-    values = [bias + sum(weight * max(z - bend, 0) for bend, weight in units) for z in bends]
-    signs = [value > 0 for value in (*values, sum(weight for _, weight in units)) if value]
-    turns = [sign for sign, _ in groupby(signs)]
+    row = (*range(-reach * steps, reach * steps + 1), 10_000 * steps)  # in steps, so that all numbers are whole
+    values = [bias * steps + sum(weight * max(z - bend * steps, 0) for bend, weight in units) for z in row]
+    turns = [sign for sign, _ in groupby(value > 0 for value in values if value)]
     return Certificate(len(turns) <= len(units), units=len(units), signs=len(turns))
 
 
@@ -192,7 +193,8 @@ ZIGZAG: Units = [(z, (-1) ** z * (4 * z or 1)) for z in range(6)]
 def test_one_unit_less_is_not_enough(judge):
     """Sixty nets of one to six units, bends and weights from −20 to 20: m units have at most m signs, as six can have.
 
-    So none with n − 1 is right on n points in a row whose labels change sign from each to the next.
+    So none with n − 1 is right on n points in a row whose labels change sign from each to the next. Signs are counted
+    at every quarter from −30 to 30, and at 10000.
     """
     judge(few_signs, given=nets(), example=ZIGZAG).supports()
 

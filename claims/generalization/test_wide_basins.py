@@ -55,8 +55,8 @@ CLAIM = Claim(
         "in any direction move those."
     ),
     scope=(
-        "two moons, nets with two hidden layers of 18 units, Adam, loss .05 on thirty points; float32. Whether it is the "
-        "basins that lead training to good minima is not tested."
+        "two moons, nets with two hidden layers of 18 units, Adam, loss .05 on thirty points; float32. Whether it is "
+        "the basins that lead training to good minima is not tested."
     ),
     source="Wu, Zhu & E 2017 (arXiv 1706.10239); twins: Dinh et al. 2017 (1703.04933); steps: Li et al. 2018",
     evidence=Statistical(block=11),
@@ -180,7 +180,7 @@ def test_as_many_steps(judge):
 def test_control_own_labels(judge):
     """Forty more points with their own labels do no harm, and make no basin narrower.
 
-    In 600 steps shuffled labels would: after 100 they are not learned yet, and no basin is narrower then either.
+    In 600 steps shuffled labels do harm, and in 100 they would not have been learned.
     """
     judge(trial, shuffled=False, worse=-1.0, steps=600, asked="basin").refutes()
 
