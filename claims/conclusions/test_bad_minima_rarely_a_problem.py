@@ -3,7 +3,7 @@
 Slide: Conclusions. The deck says that bad local minima and saddle structures are rarely a problem on common tasks. That
 both exist is judged elsewhere: half of all weight pairs of a tiny net are bad minima (D2), whole starts are never left
 (D4), students as narrow as their teacher get stuck (D7), and a saddle holds descent without noise (D8). Rarely is a
-share of runs, so runs are counted: each data set is learned from thirty-two starts, and a run has failed if it still
+share of runs, so runs are counted: each data set is learned from twenty-four starts, and a run has failed if it still
 gets a training label wrong when the budget is over, whatever held it up.
 
 Rare is at most one run in twenty. The net is of a width that people would choose. With four units, where the task can
@@ -38,7 +38,7 @@ CLAIM = Claim(
     version=1,
     finding="scoped",
     says="Bad local minima and saddle structures are rarely a problem on common tasks.",
-    statement="Of thirty-two starts of a net of ordinary width at most one in twenty fails to label every training "
+    statement="Of twenty-four starts of a net of ordinary width at most one in twenty fails to label every training "
     "sample right, on two moons and on digits. With four hidden units more than one in twenty fails on the moons, "
     "although other starts of the same nets succeed.",
     reason="Bad minima exist, and a narrow net ends in them often. Width makes them rare: among many units some are "
@@ -57,7 +57,7 @@ def trial(
     *,
     task: Literal["moons", "digits"] = "moons",
     width: int = 64,
-    runs: int = 32,
+    runs: int = 24,
     rate: float = 0.5,
     steps: int = 300,
     asked: Literal["rare", "common"] = "rare",
@@ -87,18 +87,18 @@ def trial(
 def test_claim(judge):
     """64 hidden units on thirty points of two moons, full-batch steps at rate .5 and momentum .9, at most 300.
 
-    Of 32 starts at most one fails, which is the most that one in twenty allows.
+    Of 24 starts at most one fails, which is the most that one in twenty allows.
     """
     judge(trial).supports()
 
 
 def test_digits(judge):
-    """32 hidden units on fifty digits, full-batch steps at rate .1 and momentum .9, at most 100: at most one of 32."""
+    """32 hidden units on fifty digits, full-batch steps at rate .1 and momentum .9, at most 100: at most one of 24."""
     judge(trial, task="digits", width=32, rate=0.1, steps=100).supports()
 
 
 def test_narrow_nets_fail_often(judge):
-    """Four hidden units on the moons, twice as many steps: two or more of 32 starts fail, and some succeed."""
+    """Four hidden units on the moons, twice as many steps: two or more of 24 starts fail, and some succeed."""
     judge(trial, width=4, steps=600, asked="common").supports()
 
 
