@@ -46,7 +46,7 @@ CLAIM = Claim(
     id="generalization/descent-misses-bad-minima",
     covers=("H24",),
     slide="Good and bad global minima",
-    version=1,
+    version=2,
     finding="scoped",
     says="Training avoids bad global minima, even by full-batch descent.",
     statement=(
@@ -134,8 +134,8 @@ def misses(
     return Rows(win=new >= LINE, premise=interpolates(net(fit.parameters, world.x), world.y), accuracy=new)
 
 
-def walks_out(seeds: Seeds, *, vanished: bool = False, rate: float = 0.05, steps: int = 150) -> Rows:
-    """Whether descent on the clean points leads from a bad minimum to a net that is better by five points.
+def walks_out(seeds: Seeds, *, vanished: bool = False, rate: float = 0.05, steps: int = 100) -> Rows:
+    """Whether descent on the clean points leads out of a bad minimum, to a net that is better by five points.
 
     The premise is that it starts in a bad minimum: right on all points, and worse than a line.
     """
@@ -145,7 +145,7 @@ def walks_out(seeds: Seeds, *, vanished: bool = False, rate: float = 0.05, steps
     before, after = (accuracy(net(each, world.x_test), world.y_test) for each in (start, fit.parameters))
     right, still = (interpolates(net(each, world.x), world.y) for each in (start, fit.parameters))
     return Rows(
-        win=still & (after - before >= STEP),
+        win=still & (after - before >= STEP) & (after >= LINE),
         premise=right & (before < LINE),
         accuracy=torch.stack([before, after], dim=1),
         loss=logistic(net(start, world.x), world.y),
@@ -215,15 +215,16 @@ def test_one_wide_layer(judge):
 
 @pytest.mark.statistical(broken=0.5, max_seeds=128, block=11)
 def test_control_start_where_the_loss_has_vanished(judge):
-    """A hundred steps, from nets whose worst logit of the 30 is 12."""
-    judge(misses, start="vanished", rate=0.05, steps=100).refutes()
+    """Two hundred steps, in which descent from Glorot's weights gets there, from nets whose worst logit is 12."""
+    judge(misses, start="vanished", steps=200).refutes()
 
 
 @pytest.mark.statistical(broken=0.5, max_seeds=128, block=11)
 def test_descent_walks_out(judge):
     """From a net taught 20 wrong labels beside the 30 points, until it is right on these by a logit of 0.3 or more.
 
-    150 steps on the 30 points alone, at rate 0.05 and momentum 0.9: it is right on five points more in a hundred.
+    100 steps on the 30 points alone, at rate 0.05 and momentum 0.9: it is right on five more of a hundred new points
+    than before, on no fewer than a line, and on all 30 still.
     """
     judge(walks_out).supports()
 
@@ -231,7 +232,7 @@ def test_descent_walks_out(judge):
 @pytest.mark.statistical(broken=0.5, max_seeds=128, block=11)
 def test_control_no_walk_where_the_loss_has_vanished(judge):
     """The same nets, with their outputs multiplied until there is no gradient left."""
-    judge(walks_out, vanished=True, steps=100).refutes()
+    judge(walks_out, vanished=True).refutes()
 
 
 @pytest.mark.statistical(broken=0.5, max_seeds=128, block=11)

@@ -49,7 +49,7 @@ CLAIM = Claim(
         "half as large again as with 16 images."
     ),
     reason=(
-        "True labels of more images say the same again, and take few more epochs. Random labels have nothing in common, "
+        "True labels of more images say the same again and take few more epochs. Random labels have nothing in common, "
         "and the more there are, the longer they take. Names that classes pass round, as wrong as noise, cost far less."
     ),
     scope="a small net, 16 and 256 images of 8 x 8 pixels, batches of 16, epochs until no label is missed; float32",
