@@ -5,11 +5,11 @@ Slide: Good and bad global minima. Nets that are right on 30 points of two moons
 descent has none, and misses them as well. A minimum is called bad where a straight line does better: one is right on
 88 % of the two moons.
 
-Is it the descent then, or the start? From weights 32 times as large the same nets fit the 30 points and are
-right on fewer new ones. Liu et al. start SGD at a net that has learned random labels, and it
-stays bad. Here it depends on how much loss is left: a net that was taught nonsense beside the 30 points until it is
-just right on these walks out again, by the same steps. It stays if its outputs are multiplied first until the loss has
-vanished, and the gradient with it. So what is said of bad minima as traps is true only of their bottom.
+Is it the descent then, or the start? From weights 32 times as large the same nets fit the 30 points and are right on
+fewer new ones. Liu et al. start SGD at a net that has learned random labels, and it stays bad. Here it depends on how
+much loss is left: a net that was taught nonsense beside the 30 points until it is just right on these walks back by the
+same steps, on most data sets all the way to where a line is worse. It stays if its outputs are multiplied first until
+the loss has vanished, and the gradient with it. So what is said of bad minima as traps is true only of their bottom.
 
 The deck's own solver is L-BFGS and its exception the net of eight units, right on all 30 points and on 88 % of the
 others. That is no bad luck: on some data sets nets of eight units end below a straight line by L-BFGS, and of 256 units
@@ -52,8 +52,8 @@ CLAIM = Claim(
     statement=(
         "Of nets with 64 units a layer, trained on 30 points of two moons by full-batch descent from Glorot's weights, "
         "fewer than one in ten ends in a bad minimum, worse on new points than a straight line. Started in one, "
-        "descent walks out, unless its loss has vanished. Weights 32 times He's cost three points. Nets of eight "
-        "units, trained by the deck's solver, sometimes end in bad minima."
+        "descent gains five points, unless its loss has vanished. Weights 32 times He's cost three points. Nets of "
+        "eight units, trained by the deck's solver, sometimes end in bad minima."
     ),
     reason=(
         "What is missed has nothing to do with the noise of small batches, as there is none. It is the small start: "
@@ -135,7 +135,7 @@ def misses(
 
 
 def walks_out(seeds: Seeds, *, vanished: bool = False, rate: float = 0.05, steps: int = 100) -> Rows:
-    """Whether descent on the clean points leads out of a bad minimum, to a net that is better by five points.
+    """Whether descent on the clean points leads from a bad minimum to a net that is better by five points.
 
     The premise is that it starts in a bad minimum: right on all points, and worse than a line.
     """
@@ -145,7 +145,7 @@ def walks_out(seeds: Seeds, *, vanished: bool = False, rate: float = 0.05, steps
     before, after = (accuracy(net(each, world.x_test), world.y_test) for each in (start, fit.parameters))
     right, still = (interpolates(net(each, world.x), world.y) for each in (start, fit.parameters))
     return Rows(
-        win=still & (after - before >= STEP) & (after >= LINE),
+        win=still & (after - before >= STEP),
         premise=right & (before < LINE),
         accuracy=torch.stack([before, after], dim=1),
         loss=logistic(net(start, world.x), world.y),
@@ -224,7 +224,7 @@ def test_descent_walks_out(judge):
     """From a net taught 20 wrong labels beside the 30 points, until it is right on these by a logit of 0.3 or more.
 
     100 steps on the 30 points alone, at rate 0.05 and momentum 0.9: it is right on five more of a hundred new points
-    than before, on no fewer than a line, and on all 30 still.
+    than before, and on all 30 still. (On most data sets, not on all, it is then right on more than a line is.)
     """
     judge(walks_out).supports()
 
