@@ -49,8 +49,8 @@ CLAIM = Claim(
     says="There are bad global minima: they fit the training set and do not generalise.",
     statement=(
         "On 30 points of two moons a net with 64 units a layer can be right on all points, have a loss below 0.00001, "
-        "gain nothing by fifty more steps of descent, and be right on ten points fewer in a hundred of the new points "
-        "than a net that was trained on the 30 alone. Another, written down, is wrong on each of 200 new points."
+        "gain nothing by fifty more steps of descent, and be right on at least ten fewer of a hundred new points than "
+        "a net that was trained on the 30 alone. Another, written down, is wrong on each of 200 new points."
     ),
     reason=(
         "A net that is flexible enough to fit noise can fit the 30 points and nonsense beside them. Descent finds such "
@@ -201,7 +201,7 @@ def test_control_poison_with_the_right_labels(judge):
 
 
 def test_control_four_units_cannot(judge):
-    """One layer of four learns most of the 30 at rate 0.05 in 300 steps, but not all of them and nonsense besides."""
+    """One layer of four learns most of the 30, at rate 0.05 in 300 steps, but not the nonsense beside them."""
     judge(trial, widths=(4,), rate=0.05, steps=300).refutes()
 
 
@@ -217,7 +217,7 @@ def test_control_new_points_that_are_not_new(judge):
 
 
 def figure(measured: Measured, ax: Axes) -> None:
-    """Two nets that are right on all 30 points: taught nonsense besides, one is far worse on new ones, and stays so."""
+    """A net that is right on all 30 points, but was taught nonsense besides, is far worse on new ones, and stays so."""
     rows = measured["claim"]
     for place, (column, label, style) in enumerate(
         (("good", "trained on the 30 points", ""), ("bad", "taught nonsense besides", "C1s"))
