@@ -42,7 +42,7 @@ CLAIM = Claim(
     finding="contested",
     says="Nets trained with small batches generalise better than nets trained with large ones.",
     statement=(
-        "A net that sees 200 digits ten times fits them in batches of 10 as well as in a single batch; but the single "
+        "A net that sees 200 digits ten times fits them, in batches of 10 or in a single batch; but the single "
         "batch, which makes 10 updates and not 200, gets at least a point fewer of the other digits right. Given 200 "
         "updates too, it is not a point behind. Given 10 updates each, the batches of 10 are. Every arm has its best "
         "learning rate."
@@ -197,7 +197,8 @@ def test_equally_many_updates(judge):
 def test_equally_few_updates(judge):
     """Against the deck: given 10 updates, it is batches of 10 that get a point fewer right than the single batch.
 
-    At the best of the rates .01, .06, .15 and .7, they get more than 20 % of the training set right.
+    So few batches hold half of the 200 images, once each. At the best of the rates .01, .06, .15 and .7, they get more
+    than 20 % of the training set right.
     """
     judge(behind, recipe=SMALL_WITH_FEW_UPDATES, other=LARGE_WITH_AS_MANY_PASSES, fits=2 / CLASSES).supports()
 
