@@ -1,4 +1,4 @@
-"""Full batches end in sharper minima than batches of two at the same rate, and in flatter ones at a larger rate.
+"""Full batches end sharper than batches of two at the same rate, and flatter at a larger rate.
 
 Slide: Small Batch vs Large Batch. Keskar et al. found flat minima at the end of training with small batches, sharp ones
 with large batches, and held that against large batches. There are two objections, and both are tested.
