@@ -8,9 +8,9 @@ and every net is right on all of its training labels. The training error, then, 
 How fast the error grows can be read off the picture. A net that has learned its labels by heart passes them on: it is
 wrong on new images about as often as its labels were.
 
-What costs is that labels are noise, and not that they are other ones. The control gives as many images another label
-but by a rule, which swaps one class for another, and asks for the same on new images: that is learned as well as the
-truth.
+What costs is that labels are noise, and not that they are other ones. The control gives at least as many images another
+label but by a rule, which has classes pass their names round, and asks for the same on new images: that is learned as
+well as the truth.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ CLAIM = Claim(
     ),
     reason=(
         "What the net has learned by heart it passes on: it is wrong on new images about as often as its labels are. "
-        "If as many labels are exchanged by a rule, and on the new images too, nothing is lost."
+        "If at least as many are exchanged by a rule, and on the new images too, nothing is lost."
     ),
     scope="a small net on 256 images of 8 x 8 pixels, trained to the end, without regularisation; float32",
     source="Zhang, Bengio, Hardt, Recht & Vinyals 2017 (arXiv 1611.03530), section 2.1 and figure 1c",
