@@ -40,8 +40,8 @@ CLAIM = Claim(
     finding="scoped",
     says="Small batches and large learning rates have a minor effect, next to that between good and bad minima.",
     statement=(
-        "A wide net that fits 30 points of two moons, and was taught nonsense besides, is right on at least ten of a "
-        "hundred new points fewer than nets that were trained plainly. Batches of six instead of all thirty, or ten "
+        "A wide net that fits 30 points of two moons, and was taught nonsense besides, is right on at least ten fewer "
+        "of a hundred new points than nets that were trained plainly. Batches of six instead of all thirty, or ten "
         "times the learning rate, change what is right by at most a third of that difference."
     ),
     reason=(
@@ -146,7 +146,7 @@ def test_control_poison_with_the_right_labels(judge):
 
 
 def test_control_adversarial_start(judge):
-    """Full batches from Glorot's initialisation or from the bad net: that effect is as large as the gap."""
+    """Full batches from Glorot's initialisation or from the bad net, at rates half as large: an effect like the gap."""
     judge(trial, adversarial=True, rates=(0.001, 0.01)).refutes()
 
 
