@@ -44,8 +44,8 @@ CLAIM = Claim(
     statement=(
         "A net that sees 200 digits ten times fits them, in batches of 10 or in a single batch; but the single "
         "batch, which makes 10 updates and not 200, gets at least a point fewer of the other digits right. Given 200 "
-        "updates too, it is not a point behind. Given 10 updates each, the batches of 10 are. Every arm has its best "
-        "learning rate."
+        "updates too, it is not a point behind. Given 10 updates each, the batches of 10 are. None is behind for "
+        "want of a better rate."
     ),
     reason=(
         "In equally many passes the gap is there, in equally many updates it is gone. Keskar et al. compare in equally "
