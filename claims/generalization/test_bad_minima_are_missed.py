@@ -52,7 +52,7 @@ CLAIM = Claim(
     statement=(
         "Of nets with 64 units a layer, trained on 30 points of two moons by full-batch descent from Glorot's weights, "
         "fewer than one in ten ends in a bad minimum, worse on new points than a straight line. Started in one, "
-        "descent gains five points, unless its loss has vanished. Weights 32 times He's cost three points. Nets of "
+        "descent gains five points, unless its loss has vanished. Weights 32 times He's cost three. Nets of "
         "eight units, trained by the deck's solver, sometimes end in bad minima."
     ),
     reason=(
