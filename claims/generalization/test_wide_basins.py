@@ -41,14 +41,14 @@ CLAIM = Claim(
     id="generalization/good-minima-lie-in-wide-basins",
     covers=("H26",),
     slide="Good and bad global minima",
-    version=1,
+    version=2,
     finding="scoped",
     says="Good minima lie in wide basins and bad ones in narrow basins, so training finds the good ones.",
     statement=(
         "Of two nets with one loss on thirty clean points, that which was trained on forty shuffled labels too lies in "
-        "the narrower basin: steps half as long, in lengths of its own filters, take it to half a guess's loss, and "
-        "its curvature is at least twice as large. Raw curvature does not say so in general: a rescaled twin of the "
-        "good net has more still."
+        "the narrower basin: steps two fifths as long, in lengths of its own filters, take it to half a guess's loss, "
+        "and its curvature is at least 2.5 times as large. Raw curvature does not say so in general: a rescaled twin of "
+        "the good net has more still."
     ),
     reason=(
         "Shuffled labels have to be fitted by steep turns between points that lie close together, and small steps "
@@ -62,7 +62,7 @@ CLAIM = Claim(
     evidence=Statistical(block=11),
 )
 
-WIDER = 2.0
+WIDER = 2.5
 """By what factor a basin must be wider, or a curvature smaller, to be called so."""
 
 WORSE = 0.01
@@ -166,14 +166,14 @@ def radius(losses: Tensor) -> Tensor:
 def test_claim(judge):
     """2-18-18-1 units, He's init, Adam: 1500 steps at rate .015, then at .003 on the 30 clean points, loss .05 on them.
 
-    The good net, which stops when it is there, has twice the radius. The poisoned one has twice the trace, raw and in
-    own units, and the largest eigenvalue, and is wrong on 10 more of 1000 fresh points.
+    The good net, which stops when it is there, has 2.5 times the radius. The poisoned one has 2.5 times the trace, raw
+    and in own units, and the largest eigenvalue, and is wrong on 10 more of 1000 fresh points.
     """
     judge(trial).supports()
 
 
 def test_as_many_steps(judge):
-    """The good net, too, trains for all of 1000 steps: twice the radius. (Raw curvature is not in every seed.)"""
+    """The good net, too, trains for all of 1000 steps: 2.5 times the radius. (Raw curvature is not in every seed.)"""
     judge(trial, stops=False, steps=1000, asked="basin").supports()
 
 

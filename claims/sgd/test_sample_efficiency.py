@@ -177,7 +177,7 @@ def trial(
 
 
 def test_claim(judge):
-    """A 64-32-10 ReLU net, torch's initialisation, plain steps; each at its best of four rates or five, seed by seed."""
+    """A 64-32-10 ReLU net, torch's initialisation, plain steps; each at its best of four or five rates, by seed."""
     judge(trial).supports()
 
 
