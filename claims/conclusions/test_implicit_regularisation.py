@@ -54,7 +54,7 @@ CLAIM = Claim(
     statement="Of all weights of a linear model that fit the samples, gradient descent finds those nearest to its "
     "start, with all samples a step or with one. Under logistic loss its direction nears the largest margin's, as one "
     "over the logarithm of the steps. On a smooth net a small step of rate η follows the flow of L + η/4 |∇L|² more "
-    "closely than that of L, by an order.",
+    "closely than L's, by an order.",
     reason="In linear models it is known what descent prefers, and that it is descent's preference and not the loss's: "
     "AdaGrad and Adam end elsewhere. It takes no random step. Of nets only the first order of a small step is known.",
     scope="linear models, the margin on four samples in the plane; single small steps on small tanh nets, and which "
