@@ -47,8 +47,8 @@ CLAIM = Claim(
     statement=(
         "Of two nets with one loss on thirty clean points, that which was trained on forty shuffled labels too lies in "
         "the narrower basin: steps two fifths as long, in lengths of its own filters, take it to half a guess's loss, "
-        "and its curvature is at least 2.5 times as large. Raw curvature does not say so in general: a rescaled twin of "
-        "the good net has more still."
+        "and its curvature is at least 2.5 times as large. Raw curvature does not say so in general: a rescaled twin "
+        "of the good net has more still."
     ),
     reason=(
         "Shuffled labels have to be fitted by steep turns between points that lie close together, and small steps "
