@@ -44,9 +44,9 @@ CLAIM = Claim(
     finding="holds",
     says="Variance in the gradient can help generalisation, and can hurt final convergence.",
     statement="On a quadratic of curvature l, gradient noise of variance s² keeps descent at rate η a mean square of "
-    "η s² / (l (2 − η l)) from the minimum; rates that fall as one over the steps remove that. Minibatches leave such "
-    "a floor if labels are noisy, none if they can be fitted. In a net of squared weights, noise at least halves "
-    "the error where one input counts.",
+    "η s² / (l (2 − η l)) from the minimum; rates that fall as one over the steps remove it. Minibatches leave such a "
+    "floor if labels are noisy, none if they can be fitted. In a net of squared weights, noise halves the error where "
+    "one input counts.",
     reason="Noise at the minimum keeps the weights moving, in proportion to the rate. Where many solutions fit, it "
     "moves them on to one where there is less of it. That is the better one if the truth is like that.",
     scope="noise of one size, or of labels, drawn anew for every step; linear regression, and one net with one weight "
