@@ -283,7 +283,7 @@ MUTANTS = (
     Mutant(
         fault="G4: full batches have one rate, and it is too small",
         file="claims/sgd/test_sample_efficiency.py",
-        old="        full_rates=(1.5, 2.0, 2.5, 3.0), sgd_rates=(0.2, 0.4, 0.6, 1.0),\n",
+        old="        full_rates=(1.0, 1.5, 2.0, 2.5, 3.0), sgd_rates=(0.2, 0.4, 0.6, 1.0),\n",
         new="        full_rates=(0.1, 0.2, 0.3, 0.4), sgd_rates=(0.2, 0.4, 0.6, 1.0),\n",
         red=("test_claim",),
     ),

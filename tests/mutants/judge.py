@@ -157,8 +157,8 @@ MUTANTS = (
     Mutant(
         fault="the binomial tail does not reach to the end",
         file=SEQUENTIAL,
-        old="        for k in range(wins, n + 1)\n",
-        new="        for k in range(wins, max(wins + 1, n))\n",
+        old="_falling(range(wins, n + 1), n, rate)",
+        new="_falling(range(wins, max(wins + 1, n)), n, rate)",
         red=(f"{SEQUENTIAL_TESTS}::test_clopper_pearson_is_scipys", f"{SEQUENTIAL_TESTS}::test_intervals_by_hand"),
     ),
     Mutant(
