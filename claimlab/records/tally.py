@@ -34,6 +34,11 @@ def role(record: Record) -> str:
     return "corrected statement" if record.finding == "false" else "claim"
 
 
+def newest(tests: Iterable[Record]) -> Record:
+    """The record measured last: what a claim declares is read from it."""
+    return max(tests, key=lambda record: record.when)
+
+
 class State(StrEnum):
     """What a run says of a claim's finding."""
 
@@ -52,7 +57,7 @@ def state(tests: Sequence[Record]) -> State:
 
 def findings(claims: Iterable[Sequence[Record]]) -> list[tuple[str, int]]:
     """How many claims there are of each finding that occurs, those alone whose finding the run confirms."""
-    found = Counter(tests[0].finding for tests in claims if state(tests) is State.CONFIRMED)
+    found = Counter(newest(tests).finding for tests in claims if state(tests) is State.CONFIRMED)
     return [(finding, found[finding]) for finding in FINDINGS if finding in found]
 
 

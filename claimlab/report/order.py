@@ -7,18 +7,13 @@ from typing import Any
 
 from claimlab.declare.deck import Deck
 from claimlab.records.record import Record
-from claimlab.records.tally import rank
+from claimlab.records.tally import newest, rank
 
 
 def by_claim(judged: Iterable[Record], deck: Deck) -> list[list[Record]]:
     """The records of each claim, the tests as `rank` has them. Claims stand in the deck's order."""
     claims = [list(tests) for _, tests in groupby(sorted(judged, key=_within), key=lambda record: record.claim)]
     return sorted(claims, key=lambda tests: order(newest(tests), deck))
-
-
-def newest(tests: Iterable[Record]) -> Record:
-    """The record measured last: what a claim declares is read from it."""
-    return max(tests, key=lambda record: record.when)
 
 
 def _within(record: Record) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from claimlab.declare.deck import Deck
 from claimlab.judge.plain import plain
 from claimlab.judge.sequential import clopper_pearson
 from claimlab.records.record import Record
-from claimlab.records.tally import evidence, false_alarm, findings, unconfirmed
+from claimlab.records.tally import State, evidence, false_alarm, findings, state, unconfirmed
 from claimlab.report import order, words
 from claimlab.report.compare import Changes
 from claimlab.report.effects import effects
@@ -70,7 +70,9 @@ def _lines(judged: list[Record], deck: Deck, complaints: Sequence[str], changes:
     tested = [record for record in judged if not record.declared]
     red = [record for record in tested if not record.good]
     counts = ", ".join(f"{count} {finding}" for finding, count in [*findings(claims), *unconfirmed(claims)])
-    yield f"### Claimlab: {f'{len(red)} red' if red else 'all green'}"
+    part = any(state(tests) is State.PART for tests in claims)
+    green = "green as far as it was run" if part else "all green"
+    yield f"### Claimlab: {f'{len(red)} red' if red else green}"
     yield ""
     yield f"{words.counted(len(claims), 'claim')} ({counts}), {words.counted(len(tested), 'test')} judged."
     for sentence in complaints[:_LISTED]:

@@ -46,6 +46,8 @@ def test_the_evidence_for_a_claim_in_a_few_words(tests, words):
 def test_findings_are_counted_in_their_usual_order():
     found = tally.findings([[exact(finding="open")], [exact()], [exact(finding="false")], [exact(), control()]])
     assert found == [("holds", 2), ("false", 1), ("open", 1)]
+    revised = [exact(finding="holds"), exact(finding="scoped", test="test_other", when="2027-01-01T00:00:00+00:00")]
+    assert tally.findings([revised]) == [("scoped", 1)], "the newest record says what was found"
 
 
 def test_a_claim_with_a_red_test_or_without_all_its_tests_is_not_counted_under_its_finding():

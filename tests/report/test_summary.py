@@ -88,6 +88,11 @@ def test_a_run_of_a_part_is_compared_in_what_both_runs_have():
     assert "not judged in this one" in summary.markdown(part, DECK, changes=changes)
 
 
+def test_markdown_does_not_call_a_few_of_a_claims_tests_all_green():
+    assert summary.markdown([replace(D6, of=1)], DECK).startswith("### Claimlab: all green\n")
+    assert summary.markdown([replace(D6, of=4)], DECK).startswith("### Claimlab: green as far as it was run\n")
+
+
 def test_an_effect_moved_only_if_its_intervals_do_not_overlap():
     near = replace(SAMPLED, rows=TABLE | {"loss": [x + 0.05 for x in TABLE["loss"]]})
     far = replace(SAMPLED, rows=TABLE | {"loss": [x + 2 for x in TABLE["loss"]]})
