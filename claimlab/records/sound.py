@@ -17,7 +17,7 @@ _DEEPEST = 30
 
 def complaints(values: dict[str, Any]) -> Iterator[str]:
     """What no run could have written, a clause each. `values` are a record's fields, each of the type it declares."""
-    if too_deep(values, _DEEPEST):
+    if _too_deep(values, _DEEPEST):
         yield f"it is nested more than {_DEEPEST} deep"
         return
     if values["finding"] not in FINDINGS:
@@ -51,9 +51,9 @@ def _of_seeds(values: dict[str, Any]) -> Iterator[str]:
     yield from (complaint.rstrip(".") for complaint in wrong)
 
 
-def too_deep(value: Any, left: int) -> bool:
+def _too_deep(value: Any, left: int) -> bool:
     """Whether lists and objects are nested more than `left` deep."""
     if not isinstance(value, dict | list):
         return False
     inside = value.values() if isinstance(value, dict) else value
-    return left == 0 or any(too_deep(each, left - 1) for each in inside)
+    return left == 0 or any(_too_deep(each, left - 1) for each in inside)
