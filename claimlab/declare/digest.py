@@ -8,6 +8,7 @@ draws, imports for type checkers, and the words of `CLAIM`.
 import ast
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -23,21 +24,31 @@ def digest(module: Path) -> str:
 
 @cache
 def _digest(module: Path, changed: int) -> str:
-    trees = {module: _bare(module)}
-    waiting = [module]
+    own = _read(module, changed)
+    told: dict[Path, str] = {}
+    waiting = [*own.instruments]
     while waiting:
-        for found in _instruments(trees[waiting.pop()]):
-            if found not in trees:
-                trees[found] = _bare(found)
-                waiting.append(found)
-    own = trees.pop(module)
-    told = [_told(own), *(f"{path.relative_to(_PACKAGE).as_posix()}\n{_told(trees[path])}" for path in sorted(trees))]
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
+        path = waiting.pop()
+        if path not in told:
+            instrument = _read(path, path.stat().st_mtime_ns)
+            told[path] = instrument.told
+            waiting += instrument.instruments
+    texts = [own.told, *(f"{path.relative_to(_PACKAGE).as_posix()}\n{told[path]}" for path in sorted(told))]
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
 
 
-def _bare(path: Path) -> ast.Module:
-    """The syntax tree of a file without what no result depends on."""
-    return _Bare().visit(ast.parse(path.read_bytes(), filename=str(path)))
+@dataclass(frozen=True)
+class _Source:
+    """A file as text without what no result depends on, and the files of the instruments that it imports."""
+
+    told: str
+    instruments: tuple[Path, ...]
+
+
+@cache
+def _read(path: Path, changed: int) -> _Source:
+    tree = _Bare().visit(ast.parse(path.read_bytes(), filename=str(path)))
+    return _Source(_told(tree), tuple(_instruments(tree)))
 
 
 class _Bare(ast.NodeTransformer):
