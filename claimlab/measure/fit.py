@@ -6,7 +6,8 @@ from torch import Tensor
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean softmax cross-entropy in nats, `[S]`, of logits `[S, N, k]` against labels int64 `[S, N]`."""
-    return F.cross_entropy(logits.transpose(1, 2), labels, reduction="none").mean(dim=1)
+    samples = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")  # the classes stay innermost
+    return samples.unflatten(0, labels.shape).mean(dim=1)
 
 
 def logistic(logits: Tensor, labels: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from claimlab.nets.mlp import MLP, affine
+from claimlab.nets.dense import affine
+from claimlab.nets.mlp import MLP
 from claimlab.parts import RandomLayer, lift, parts
 from claimlab.seeds import Seeds
 

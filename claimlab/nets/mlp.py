@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate, pairwise
 
-import torch
 from torch import Tensor
 
+from claimlab.nets.dense import affine, dense
 from claimlab.parts import Activation, Initialise, Layer, Norm, initialiser, lift, parts
+from claimlab.parts.layers import Elementwise
 from claimlab.seeds import Seeds
 
 
@@ -48,6 +49,8 @@ class MLP:
 
     def __call__(self, parameters: list[Tensor], x: Tensor) -> Tensor:
         """The outputs `[S, N, widths[-1]]` for inputs `[S, N, widths[0]]`."""
+        if self._plain:
+            return dense(parameters, x, activation=self._plain, bias=self.bias)
         *hidden, readout = self.layers(parameters)
         for (norm, activate), own in zip(self._hidden, hidden, strict=True):
             end = len(own) - activate.size
@@ -73,6 +76,12 @@ class MLP:
         ]
 
     @cached_property
+    def _plain(self) -> Elementwise | None:
+        """The activation of a net that has nothing between its affine layers but one of torch's own."""
+        activation = lift(self.activation)
+        return activation if self.norm is None and isinstance(activation, Elementwise) else None
+
+    @cached_property
     def _places(self) -> list[slice]:
         """Where the parameters of every layer are among all."""
         sizes = [1 + (self.bias if norm is None else norm.size) + activate.size for norm, activate in self._hidden]
@@ -83,16 +92,3 @@ class MLP:
 def _into_units(x: Tensor, norm: Layer | None, weight: Tensor, *own: Tensor) -> Tensor:
     """What goes into the units of a layer; `own` is its bias, if it has one, or the norm's parameters."""
     return affine(x, weight, *own) if norm is None else norm(list(own), affine(x, weight))
-
-
-def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`x @ weight + bias`: activations `[S, N, fan_in]`, weights `[S, fan_in, fan_out]`, biases `[S, 1, fan_out]`.
-
-    A layer with one input or one output is an outer or an inner product, for which a batched matrix product is slow.
-    """
-    if weight.shape[1] == 1:
-        return x * weight if bias is None else torch.addcmul(bias, x, weight)
-    if weight.shape[2] == 1:
-        z = (x * weight.transpose(1, 2)).sum(dim=2, keepdim=True)
-        return z if bias is None else z + bias
-    return torch.bmm(x, weight) if bias is None else torch.baddbmm(bias, x, weight)

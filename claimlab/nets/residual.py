@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from claimlab.nets.mlp import MLP, affine
+from claimlab.nets.dense import affine
+from claimlab.nets.mlp import MLP
 from claimlab.parts import lift
 
 

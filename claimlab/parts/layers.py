@@ -118,9 +118,13 @@ class InstanceNorm(_Affine):
 
 @dataclass(frozen=True)
 class Elementwise:
-    """An activation that is one operator, which may write over its input."""
+    """An activation that is one operator, which may write over its input.
+
+    `backward` takes the gradient of its outputs, and the outputs, to the gradient of its inputs.
+    """
 
     function: Callable[[Tensor], Tensor]
+    backward: Callable[[Tensor, Tensor], Tensor]
     size: ClassVar[int] = 0
     packed: ClassVar[bool] = True
 
@@ -141,12 +145,24 @@ def _same(x: Tensor) -> Tensor:
     return x
 
 
-RELU = Elementwise(torch.relu_)
+def _relu_backward(g: Tensor, y: Tensor) -> Tensor:
+    return torch.ops.aten.threshold_backward(g, y, 0)
+
+
+def _tanh_backward(g: Tensor, y: Tensor) -> Tensor:
+    return torch.ops.aten.tanh_backward(g, y)
+
+
+def _sigmoid_backward(g: Tensor, y: Tensor) -> Tensor:
+    return torch.ops.aten.sigmoid_backward(g, y)
+
+
+RELU = Elementwise(torch.relu_, _relu_backward)
 _ACTIVATIONS: dict[type, Elementwise] = {
     nn.ReLU: RELU,
-    nn.Tanh: Elementwise(torch.tanh_),
-    nn.Sigmoid: Elementwise(torch.sigmoid_),
-    nn.Identity: Elementwise(_same),
+    nn.Tanh: Elementwise(torch.tanh_, _tanh_backward),
+    nn.Sigmoid: Elementwise(torch.sigmoid_, _sigmoid_backward),
+    nn.Identity: Elementwise(_same, lambda g, _: g),
 }
 
 

@@ -30,7 +30,7 @@ from claimlab import Claim, Rows, Seeds, Statistical, draw
 from claimlab.data.digits import CLASSES, digits
 from claimlab.measure.fit import cross_entropy
 from claimlab.nets import MLP
-from claimlab.nets.mlp import affine
+from claimlab.nets.dense import affine
 from claimlab.parts import Layer, lift, parts
 from claimlab.train import train
 

@@ -32,7 +32,7 @@ from torch import Tensor
 from claimlab import Claim, Rows, Seeds, Statistical, draw
 from claimlab.data.mnist1d import CLASSES, LENGTH, POOL, mnist1d
 from claimlab.measure.fit import accuracy, cross_entropy
-from claimlab.nets.mlp import affine
+from claimlab.nets.dense import affine
 from claimlab.parts import Activation, initialiser, lift, parts, remembered
 from claimlab.train import train
 
