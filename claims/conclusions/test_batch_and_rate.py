@@ -42,14 +42,14 @@ CLAIM = Claim(
     finding="scoped",
     says="Use small batches and large learning rates.",
     statement="In four passes over 128 digits at rate .32, batches of 16 teach at least ten points more than single "
-    "images or all at once; at .02 single images do so, at 1.28 all at once. Raised together, from .02 and one image to "
-    ".32 and 16, rate and batch change accuracy by at most three points; from .08 and one to 1.28 and 16, they cost "
+    "images or all at once; at .02 single images do so, at 1.28 all at once. Raised together, from .02 and one image "
+    "to .32 and 16, rate and batch change accuracy by at most three points; from .08 and one to 1.28 and 16, they cost "
     "ten or more.",
     reason="In so many passes, rate over batch sets the noise and the sum of the steps. Too much of it is noise that "
     "prevents learning (H5), too little is too few updates (H20); what noise is good for besides is I6. A large rate "
     "has a limit of its own, whatever the batch.",
     scope="equally many passes; one small net on digits, plain SGD at a constant rate, He's initialisation, float32. "
-    "Large batches catch up in more passes (H20), single images at a large rate do not",
+    "Large batches catch up in more passes (H20), single images at a large rate do not (H5)",
     source="Smith & Le 2018 (arXiv 1710.06451) on the best batch at a fixed rate and the scale of the noise; Goyal et "
     "al. 2017 (arXiv 1706.02677) on linear scaling",
     evidence=Statistical(block=11),
