@@ -174,7 +174,7 @@ def test_control_more_units(judge):
 
 def figure(measured: Measured, ax: Axes) -> None:
     """Without a penalty there is a peak where 50 labels can just be fitted; with the best one more units help."""
-    draw.numbers(ax.xaxis, SIZES, log=True)
+    draw.numbers(ax.xaxis, sorted({*SIZES, *INPUTS}), log=True)
     draw.runs(ax, SIZES, measured["claim"]["error"], "best penalty")
     draw.runs(ax, INPUTS, measured["inputs_that_say_nothing"]["error"], "best penalty, useless inputs")
     draw.runs(ax, SIZES, measured["control_without_a_penalty"]["error"], "no penalty (control)")
