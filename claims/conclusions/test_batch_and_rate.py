@@ -41,10 +41,10 @@ CLAIM = Claim(
     version=1,
     finding="scoped",
     says="Use small batches and large learning rates.",
-    statement="Of single images, batches of 16 and all 128 digits at once, in four passes, single images teach a net "
-    "most at rate .02, batches of 16 at .32, all at once at 1.28, by at least ten points. Raised together, from .02 "
-    "and one image to .32 and 16, rate and batch change accuracy by at most three points; from .08 and one to 1.28 and "
-    "16, they cost ten or more.",
+    statement="Of single images, batches of 16 and all 128 digits at once, in four passes, single images teach most at "
+    "rate .02, batches of 16 at .32, all at once at 1.28, by at least ten points. Raised together, from .02 and one "
+    "to .32 and 16, rate and batch change accuracy by at most three points; from .08 and one to 1.28 and 16, they cost "
+    "ten or more.",
     reason="In so many passes, rate over batch sets the noise and the sum of the steps. Too much of it is noise that "
     "prevents learning (H5), too little is too few updates (H20); what noise is good for besides is I6. A large rate "
     "has a limit of its own, whatever the batch.",
