@@ -3,7 +3,7 @@
 Slide: Residual Networks, with the table of He et al. on ImageNet: 34 layers are worse than 18 without skip connections,
 and better with them. ImageNet is out of reach here. What can be asked is whether skip connections let the optimizer use
 what depth adds. So the task is one that uses up any means: 128 random points whose labels, of four, mean nothing and
-have to be learned by heart, by nets five units wide.
+have to be learned by heart, by nets six units wide.
 
 Both nets meet with the same points, and each has the best of some learning rates. Where one is behind, the smallest and
 the largest of its rates, far from the others, must gain nothing; the one ahead has fewer. Depth helps only where it is
@@ -42,7 +42,7 @@ CLAIM = Claim(
     "by heart than one of two. Without them it does not. Nor is it better where two layers can learn everything.",
     reason="Depth adds what the shallow net lacks, and skip connections leave it within the optimizer's reach. To see "
     "it takes a task that the shallow net cannot do; in the paper that was ImageNet.",
-    scope="training loss after 120 steps, not at the end of training; fully connected nets of 5 units a layer, "
+    scope="training loss after 120 steps, not at the end of training; fully connected nets of 6 units a layer, "
     "branches scaled by one over their number, He's initialisation, full-batch Adam, float32; the paper's numbers are "
     "out of reach",
     source="He, Zhang, Ren & Sun 2016, Deep residual learning for image recognition (arXiv 1512.03385), section 4.1",
@@ -63,7 +63,7 @@ def trial(
     points: int = 128,
     steps: int = 120,
     few_rates: tuple[float, ...] = (0.003, 0.1, 0.2, 0.3, 2.0),
-    many_rates: tuple[float, ...] = (0.1, 0.2, 0.3),
+    many_rates: tuple[float, ...] = (0.1, 0.2),
 ) -> Rows:
     """A seed draws the points, their labels and the initialisation. A win: the deeper net's loss is lower.
 
@@ -99,9 +99,9 @@ def losses(
 
 
 def test_claim(judge):
-    """128 points in 8 dimensions, 2 and 18 hidden layers of 5 units, 120 steps.
+    """128 points in 8 dimensions, 2 and 18 hidden layers of 6 units, 120 steps.
 
-    Two layers have the best of the rates .003, .1, .2, .3 and 2, and eighteen the best of .1, .2 and .3.
+    Two layers have the best of the rates .003, .1, .2, .3 and 2, and eighteen the better of .1 and .2.
     """
     judge(trial).supports()
 
