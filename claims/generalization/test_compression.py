@@ -193,7 +193,7 @@ def test_claim(judge):
 
 
 def test_turned_round_by_smaller_weights(judge):
-    """A tenth of He's weights for the random labels: their net has cushions a tenth larger, and no idea of new images."""
+    """A tenth of He's weights for the random labels: larger cushions by a tenth, and few new images right."""
     judge(trial, scale=0.1, turned=True).supports()
 
 
