@@ -67,8 +67,8 @@ Labels = Literal["lone", "pairs", "true"]
 LIMITS = (1e9, 25.0, 4.0)
 """For the product of spectral norms; the first is none."""
 
-PAIRS: Mapping[str, Any] = {"labels": "pairs", "limits": LIMITS[:2], "draws": 12}
-TRUE: Mapping[str, Any] = {"labels": "true", "noise": 0.12, "draws": 6}
+PAIRS: Mapping[str, Any] = {"labels": "pairs", "limits": LIMITS[:2], "draws": 16}
+TRUE: Mapping[str, Any] = {"labels": "true", "noise": 0.1, "draws": 6}
 
 POINTS = 0.02
 """Of the error: what anybody would care about."""
@@ -216,7 +216,7 @@ def test_wrong_labels_in_pairs(judge):
 
 
 def test_true_labels(judge):
-    """True labels and noise of .12: less than two points, too."""
+    """True labels, noise of .1: less than two points, too."""
     judge(trial, **TRUE, asked="same").supports()
 
 
