@@ -51,8 +51,9 @@ CLAIM = Claim(
     "the places where no signal was seen, and means take away what nets disagree on. Each helps if it meets the cause "
     "of the errors.",
     scope="one hidden layer, full-batch gradient descent, He's initialisation, dropout .5, small sets of synthetic "
-    "signals, steps and not seconds, float32. How often practice is of which kind is not said here. After the steps that fit a plain net, rolls err "
-    "less already: the further steps buy the rest. Images, and dropout where it helps, are H4",
+    "signals, steps and not seconds, float32. How often practice is of which kind is not said here. After the steps "
+    "that fit a plain net, rolls err less already: the further steps buy the rest. Images, and dropout where it helps, "
+    "are H4",
     source="derived here; the parts are of H4 and H6",
     evidence=Statistical(block=11),
 )
