@@ -117,7 +117,7 @@ def trial(
     fit: float = 0.95,
     harms: bool = False,
     samples: int = 64,
-    new: int = 500,
+    new: int = 1000,
     kinds: int = 8,
     places: int = 32,
     width: int = 32,
@@ -189,7 +189,7 @@ STILL = {"still": True, "guessed": 0.4, "noise": 1.0, "rates": (1.0,), "steps": 
 def test_claim(judge):
     """64 signals of eight patterns on 32 places, noise .3, 32 hidden units: rolls for 72 steps at rate 1.8.
 
-    They bring the error on 500 new signals twenty points below that of a plain net after 12 steps at the best of the
+    They bring the error on 1000 new signals twenty points below that of a plain net after 12 steps at the best of the
     rates .4, 1.8 and 8, or 72 at 1.8, and below their own after 12 at the best of these rates.
     """
     judge(trial).supports()
