@@ -9,7 +9,7 @@ from typing import NoReturn
 from claimlab import __version__
 from claimlab.declare import deck as decks
 from claimlab.declare.modules import FOLDER
-from claimlab.records import files
+from claimlab.records import files, history
 from claimlab.records.record import Record
 
 # pytest's own words for it: 4 is a wrong command line.
@@ -113,7 +113,8 @@ def write_report(
     judged, complaints = _read_all(sources)
     base, unread = _read_all([against]) if against else (None, [])
     complaints += unread
-    text = _written(form, judged, base, complaints, root or _project(Path.cwd()))
+    past = history.read(_file(sources[0]).with_name(history.FILE))
+    text = _written(form, judged, base, complaints, past, root or _project(Path.cwd()))
     output = output or _file(sources[0]).with_name(FORMATS[form])
     if str(output) == "-":
         sys.stdout.write(text)
@@ -136,6 +137,7 @@ def _written(
     judged: list[Record],
     base: list[Record] | None,
     complaints: list[str],
+    past: list[history.Past],
     root: Path,
 ) -> str:
     from claimlab.report import compare, page, summary
@@ -151,7 +153,7 @@ def _written(
             changes = None if base is None else compare.changes(base, judged)
             return summary.markdown(judged, deck, complaints, changes)
         case _:
-            return page.render(judged, root=root, complaints=complaints, base=base)
+            return page.render(judged, root=root, complaints=complaints, base=base, history=past)
 
 
 def _read_all(sources: Sequence[Path]) -> tuple[list[Record], list[str]]:

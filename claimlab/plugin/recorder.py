@@ -14,7 +14,7 @@ from claimlab.declare.modules import FOLDER, claim_modules, names
 from claimlab.judge import sequential
 from claimlab.plugin import terminal
 from claimlab.plugin.options import RUN, Run, is_worker, make_writable, runs_claims
-from claimlab.records import files
+from claimlab.records import files, history
 from claimlab.records.record import Record, decode, lost
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ class Recorder:
             return f"certificates: {path}"
         from claimlab.report import page
 
+        history.add(self.run.report / history.FILE, history.summed_up(self.judged))
         path = self.run.report / PAGE
         text = page.render(
             self.judged,
@@ -118,6 +119,7 @@ class Recorder:
             unjudged=self.unjudged,
             drawn=self.artist.pictures(),
             interrupted=self.interrupted,
+            history=history.read(self.run.report / history.FILE),
         )
         path.write_text(text, encoding="utf-8")
         return f"report: {path}"

@@ -20,12 +20,14 @@ from claimlab.declare.claim import FINDINGS
 from claimlab.declare.deck import Deck, read
 from claimlab.declare.digest import digest
 from claimlab.declare.modules import FOLDER, claim_modules
+from claimlab.records.history import Past
 from claimlab.records.record import ERROR, Record
 from claimlab.records.tally import State, role, state, unconfirmed
 from claimlab.records.tally import findings as findings_of
 from claimlab.report import compare, figures, order, paths, words
 from claimlab.report.failure import failure
 from claimlab.report.prose import prose, sources
+from claimlab.report.trend import trend
 
 _HERE = Path(__file__).parent
 _SHOWN_COMPLAINTS = 20
@@ -62,6 +64,7 @@ class Card:
     figure: Markup
     caption: str
     plots: list[Markup]
+    trend: Markup
     notes: list[str]
 
 
@@ -85,6 +88,7 @@ def render(
     base: list[Record] | None = None,
     drawn: Mapping[str, figures.Picture] = MappingProxyType({}),
     interrupted: bool = False,
+    history: Sequence[Past] = (),
 ) -> str:
     """The page. `root` is the project's directory, where the claim modules that draw the figures lie.
 
@@ -92,6 +96,7 @@ def render(
     that failed before they could be judged; the page shows both where nobody can miss them. `base` is another run to
     compare with: the page shows its verdicts beside these, and what changed. `drawn` are pictures of these records that
     are there already, by claim. A run that was `interrupted`, or judged fewer claims than the project has, says so.
+    `history` are the runs so far, of which each card shows what became of its claim.
     """
     deck = read(root / FOLDER)
     claims = order.by_claim(judged, deck)
@@ -107,7 +112,7 @@ def render(
     varying = _varying(judged, [name for name in _ENVIRONMENT if name != "version"])
     pairs = compare.matched(base, judged) if base else []
     before = {id(pair.head): pair.base for pair in pairs}
-    cards = [_card(tests, by_claim[tests[0].claim], root, varying, before, told) for tests in claims]
+    cards = [_card(tests, by_claim[tests[0].claim], root, varying, before, told, history) for tests in claims]
     changes = compare.changes(base, judged) if base is not None else None
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
@@ -167,6 +172,7 @@ def _card(
     varying: set[str],
     before: dict[int, Record | None],
     told: dict[int, list[tuple[str, str]]],
+    history: Sequence[Past],
 ) -> Card:
     newest = order.newest(tests)
     tests = [test for test in tests if not test.declared]
@@ -203,6 +209,7 @@ def _card(
         figure=Markup(picture.svg),
         caption=picture.caption,
         plots=paths.plots(tests, styles),
+        trend=trend(newest.claim, version=newest.version, history=history),
         notes=[*_notes(newest, tests, root), *([picture.missing] if picture.missing and tests else [])],
     )
 

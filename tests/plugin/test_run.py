@@ -1,5 +1,6 @@
 """What a run says, and the records it leaves."""
 
+import json
 import re
 
 import pytest
@@ -207,3 +208,14 @@ def test_ctrl_c_keeps_and_summarises_what_was_judged(bench: Bench):
     assert re.search(r"ok   holds      T1     a +exact; 1/1 control refuted", text)
     assert "Interrupted. 1 of 3 claims: 1 holds. 2 tests judged, 0 not as found." in text
     assert re.search(r"report: .*index\.html", text)
+
+
+def test_every_run_adds_to_the_history_that_the_page_is_given(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    told: list[int] = []
+    monkeypatch.setattr("claimlab.report.page.render", lambda *_, history, **__: told.append(len(history)) or "")
+    bench.write("drawn", **draws())
+    for options in ([], [], ["--claims-certify", "100"], ["--claims-seed", "0"], ["-k", "test_claim"]):
+        bench.run("claims", *options)
+    lines = (bench.path / "reports/latest/history.jsonl").read_text().splitlines()
+    assert [sorted(json.loads(line)["claims"]) for line in lines] == [["sec/drawn"]] * 2
+    assert told == [1, 2, 2]
