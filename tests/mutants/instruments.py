@@ -83,8 +83,8 @@ MUTANTS = (
     Mutant(
         fault="a softmax of temperature 2 in the loss",
         file="claimlab/measure/fit.py",
-        old="    return F.cross_entropy(logits.transpose(1, 2), labels",
-        new="    return F.cross_entropy(logits.transpose(1, 2) / 2, labels",
+        old="F.cross_entropy(logits.flatten(0, 1), labels",
+        new="F.cross_entropy(logits.flatten(0, 1) / 2, labels",
         red=("tests/train/test_train.py::test_losses_are_those_of_torch_member_by_member",),
     ),
     Mutant(
@@ -96,6 +96,23 @@ MUTANTS = (
             "tests/train/test_train.py::test_losses_are_those_of_torch_member_by_member",
             "claims/optimization/test_wide_nets.py::test_claim",
         ),
+    ),
+    Mutant(
+        fault="a plain net's biases move by the mean of the samples' gradients",
+        file="claimlab/nets/dense.py",
+        old="gradients.append(g.sum(dim=1, keepdim=True))",
+        new="gradients.append(g.mean(dim=1, keepdim=True))",
+        red=(
+            "tests/nets/test_dense.py::test_outputs_and_gradients_are_those_of_autograd",
+            "tests/nets/test_nets.py::test_values_and_gradients_are_those_of_a_sequential_twin",
+        ),
+    ),
+    Mutant(
+        fault="a plain net's gradient has no gradient of its own",
+        file="claimlab/nets/dense.py",
+        old="        if torch.is_grad_enabled():\n            return (",
+        new="        if False:\n            return (",
+        red=("tests/nets/test_dense.py::test_gradients_of_gradients_are_those_of_autograd",),
     ),
     Mutant(
         fault="the gradient of tanh is 1",
