@@ -244,9 +244,10 @@ def weights_of(world: World, *, outputs: int = 3) -> tuple[MLP, list[Tensor]]:
 def scaling_is_forgotten(
     world: World, *, reference: Literal["zero", "initial"] = "zero", bias: float = 0.0
 ) -> Certificate:
-    """Whether R over a point's margin stays when each layer's weights are multiplied by a number of their own.
+    """Whether the mean margin over R stays when each layer's weights are multiplied by a number of their own.
 
     The reference is zero, or half the weights before they are scaled. `bias` is that of all units, and is not scaled.
+    A net whose units are all off has no margin, before and after.
     """
     plain, weights = weights_of(world)
     factors = [float(factor) for factor in Draws(world.seed).uniform("factors", len(weights), low=2.0, high=4.0)]
@@ -257,8 +258,8 @@ def scaling_is_forgotten(
     for scaled in (weights, [factor * weight for factor, weight in zip(factors, weights, strict=True)]):
         parameters = [part for weight in scaled for part in (weight, torch.full_like(weight[:, :1], bias))]
         spread = margins(net(parameters, x), torch.zeros(1, 20, dtype=torch.int64)).abs().mean()
-        ratios.append(float(complexity(scaled, references) / spread))
-    return Certificate(abs(ratios[1] / ratios[0] - 1) < 1e-9, before=ratios[0], after=ratios[1])
+        ratios.append(float(spread / complexity(scaled, references)))
+    return Certificate(abs(ratios[1] - ratios[0]) <= 1e-9 * ratios[0], before=ratios[0], after=ratios[1])
 
 
 def product_bounds_the_gradient(world: World, *, part: float = 1.0) -> Certificate:
